@@ -1,0 +1,67 @@
+-- check.lua - refuses misuse, with a sentence that says what was expected.
+--
+-- Every function here raises for the caller of the function that called it
+-- (level 3), as the standard libraries do.
+
+local check = {}
+
+local function describe(value)
+  local kind = type(value)
+  if kind == "string" then return ("the string '%s'"):format(value) end
+  if kind == "number" or kind == "boolean" then return tostring(value) end
+  return kind == "nil" and "nil" or "a " .. kind
+end
+check.describe = describe
+
+---Checks that a method was called on an object of its class.
+---@param self any
+---@param class table
+---@param call string the call as it is written: "cluster:wait"
+function check.self(self, class, call)
+  if getmetatable(self) == class then return end
+  local object = call:match("^(%a+):")
+  error(("%s is a method: write %s(...), with a colon (%s expected before it, got %s)")
+    :format(call, call, object, describe(self)), 3)
+end
+
+function check.is(value, kind, what)
+  if type(value) == kind then return end
+  error(("%s must be a %s, got %s"):format(what, kind, describe(value)), 3)
+end
+
+function check.optional(value, kind, what)
+  if value == nil or type(value) == kind then return end
+  error(("%s must be a %s or nil, got %s"):format(what, kind, describe(value)), 3)
+end
+
+---Checks a number of seconds: 0 or more, not NaN. nil passes if [optional].
+function check.seconds(value, what, optional)
+  if value == nil and optional then return end
+  if type(value) ~= "number" then
+    error(("%s must be a number of seconds, got %s"):format(what, describe(value)), 3)
+  elseif not (value >= 0) then
+    error(("%s must be 0 seconds or more, got %s"):format(what, value), 3)
+  end
+end
+
+---Checks that a table of options has known keys only.
+---@param options table?
+---@param known table<string, any> the keys that may be there
+---@param what string the call that takes them
+function check.options(options, known, what)
+  if options == nil then return end
+  if type(options) ~= "table" then
+    error(("the options of %s must be a table, got %s"):format(what, describe(options)), 3)
+  end
+  for key in next, options do
+    if known[key] == nil then
+      local names = {}
+      for name in next, known do names[#names + 1] = name end
+      table.sort(names)
+      local list = #names > 0 and "it knows " .. table.concat(names, ", ") or "it has none yet"
+      error(("unknown option %s of %s; %s"):format(describe(key), what, list), 3)
+    end
+  end
+end
+
+return check

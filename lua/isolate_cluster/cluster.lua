@@ -1,0 +1,167 @@
+-- cluster.lua - a cluster as the host script sees it.
+--
+-- The host script is no isolate: what waits here blocks its thread, and its
+-- listeners are called while something waits.
+
+local check = require "isolate_cluster.check"
+local core = require "isolate_cluster.core"
+local loop = require "isolate_cluster.loop"
+local spawn = require "isolate_cluster.spawn"
+local Stream = require "isolate_cluster.stream"
+
+---@class isolate_cluster.Cluster
+local Cluster = {}
+Cluster.__name = "cluster"
+
+local DEFAULT_SHUTDOWN_TIMEOUT = 5
+
+local clusters = {} ---@type table<integer, isolate_cluster.Cluster> by key, those that are up
+
+-- What a cluster has inside, apart from its methods.
+---@class isolate_cluster.ClusterState
+---@field handle userdata
+---@field streams table<string, isolate_cluster.Stream>
+---@field callbacks table<string, isolate_cluster.Subscription>
+---@field waiters table<integer, true> tickets that an event of the node wakes
+local states = setmetatable({}, { __mode = "k" }) ---@type table<isolate_cluster.Cluster, isolate_cluster.ClusterState>
+
+---Starts a cluster of one node; it is up when this returns.
+---@return isolate_cluster.Cluster
+function Cluster.new()
+  local handle = core.newCluster()
+  local cluster = setmetatable({}, Cluster)
+  local streams = {}
+  local function watch()
+    core.watch(handle, streams.onIsolateUp.listeners[1] ~= nil,
+      streams.onIsolateDown.listeners[1] ~= nil)
+  end
+  for _, name in ipairs { "onIsolateUp", "onIsolateDown" } do
+    streams[name] = Stream.new("cluster." .. name, watch, true)
+    streams[name].owner = cluster
+  end
+  states[cluster] = { handle = handle, streams = streams, callbacks = {}, waiters = {} }
+  clusters[core.clusterKey(handle)] = cluster
+  return cluster
+end
+
+local function emit(name, key, ...)
+  local cluster = clusters[key]
+  if cluster then states[cluster].streams[name]:emit(...) end
+end
+
+-- Wakes all who wait for something to change in the node.
+local function wakeWaiters(key)
+  local cluster = clusters[key]
+  if not cluster then return end
+  local state = states[cluster]
+  local waiters = state.waiters
+  state.waiters = {}
+  for ticket in pairs(waiters) do loop.wake(ticket, true) end
+end
+
+core.on("up", function(ref, key) emit("onIsolateUp", key, ref) end)
+core.on("down", function(ref, reason, key) emit("onIsolateDown", key, ref, reason) end)
+core.on("empty", wakeWaiters)
+core.on("nodeDown", wakeWaiters)
+
+function Cluster:__index(name)
+  local value = Cluster[name]
+  if value ~= nil then return value end
+  local state = states[self]
+  if name == "up" then return core.isUp(state.handle) end
+  value = state.streams[name]
+  if value ~= nil then return value end
+  error(("a cluster has no field %s"):format(check.describe(name)), 2)
+end
+
+function Cluster:__newindex(name, value)
+  local state = states[self]
+  local stream = state.streams[name]
+  if not stream then
+    error(("can't set cluster.%s; onIsolateUp and onIsolateDown can be set"):format(tostring(name)), 2)
+  end
+  if value ~= nil and type(value) ~= "function" then
+    error(("cluster.%s must be a function or nil, got %s"):format(name, check.describe(value)), 2)
+  end
+  local old = state.callbacks[name]
+  state.callbacks[name] = value and stream:listen(value)
+  if old then old:cancel() end
+end
+
+function Cluster:__tostring()
+  return core.isUp(states[self].handle) and "cluster (up)" or "cluster (down)"
+end
+
+---Spawns an isolate: cluster:spawnIsolate([path,] entry [, properties [, options]]).
+---@return isolate_cluster.Ref? ref, string? message, string? code
+function Cluster:spawnIsolate(...)
+  check.self(self, Cluster, "cluster:spawnIsolate")
+  return spawn.isolate(states[self].handle, ...)
+end
+
+---The isolate that has [path] now, or nil, text, code.
+function Cluster:lookupIsolate(path)
+  check.self(self, Cluster, "cluster:lookupIsolate")
+  return spawn.lookup(states[self].handle, path)
+end
+
+---All isolates beneath [prefix], sorted by path.
+function Cluster:lookupIsolates(prefix)
+  check.self(self, Cluster, "cluster:lookupIsolates")
+  return spawn.list(states[self].handle, prefix)
+end
+
+-- Waits until isDone() is true, which an event of the node may make it.
+local function waitFor(state, isDone, timeout, text)
+  local deadline = timeout and core.now() + timeout
+  while not isDone() do
+    local left = deadline and deadline - core.now()
+    if left and left <= 0 then return nil, text, "timeout" end
+    local ticket = loop.ticket()
+    state.waiters[ticket] = true
+    loop.await(ticket, left)
+    state.waiters[ticket] = nil
+  end
+  return true
+end
+
+---Waits until no isolate is left: true, or nil, text, "timeout".
+function Cluster:wait(timeout)
+  check.self(self, Cluster, "cluster:wait")
+  check.seconds(timeout, "the timeout", true)
+  local state = states[self]
+  return waitFor(state, function() return core.liveIsolates(state.handle) == 0 end, timeout,
+    timeout and ("isolates are left after %g s"):format(timeout))
+end
+
+---Asks every isolate to end, and stops those that are left after [timeout]
+---seconds. True if all agreed, false if some had to be stopped.
+---@param timeout? number 5 s if none is given
+---@return boolean? agreed, string? message, string? code
+function Cluster:shutdown(timeout)
+  check.self(self, Cluster, "cluster:shutdown")
+  check.seconds(timeout, "the timeout", true)
+  local state = states[self]
+  local begun, text, code = core.beginShutdown(state.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
+  if not begun then return nil, text, code end
+  waitFor(state, function() return not core.isUp(state.handle) end)
+  clusters[core.clusterKey(state.handle)] = nil
+  return core.endShutdown(state.handle)
+end
+
+---Figures of each isolate, and of all together.
+function Cluster:stats()
+  check.self(self, Cluster, "cluster:stats")
+  local state = states[self]
+  local stats = core.stats(state.handle)
+  stats.up = core.isUp(state.handle)
+  return stats
+end
+
+---What the command does when the script is done: waits until no cluster has an
+---isolate left.
+function Cluster.waitForAll()
+  for _, cluster in pairs(clusters) do cluster:wait() end
+end
+
+return Cluster

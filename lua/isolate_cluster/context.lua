@@ -1,0 +1,219 @@
+-- context.lua - what an isolate's entry receives: its events, its timers, its
+-- place in the cluster.
+
+local check = require "isolate_cluster.check"
+local core = require "isolate_cluster.core"
+local loop = require "isolate_cluster.loop"
+local spawn = require "isolate_cluster.spawn"
+local Stream = require "isolate_cluster.stream"
+local timers = require "isolate_cluster.timers"
+
+---@class isolate_cluster.Context
+local Context = {}
+Context.__name = "context"
+
+local DEFAULT_SHUTDOWN_TIMEOUT = 5
+
+-- The streams and callbacks are not fields of the context itself, so that
+-- `context.onMessage = fn` comes to __newindex.
+local streams = {} ---@type table<string, isolate_cluster.Stream>
+local callbacks = {} ---@type table<string, isolate_cluster.Subscription>
+local fields = {} ---@type table<string, any>
+
+local function isListenedTo(name)
+  return streams[name].listeners[1] ~= nil
+end
+
+local function watch()
+  core.watch(fields.handle, isListenedTo "onIsolateUp", isListenedTo "onIsolateDown")
+end
+
+-- One plain listener is called by the C side without a step in between.
+local function takeMessages(stream)
+  local listeners = stream.listeners
+  if listeners[2] then
+    core.setHandler(function(...) return stream:emit(...) end)
+  else
+    core.setHandler(listeners[1])
+  end
+end
+
+local function nothing() end
+
+---Makes the one context of this state.
+function Context.new(handle)
+  local ref = core.self()
+  fields.handle = handle
+  fields.isolateRef = ref
+  fields.path = ref.path
+  fields.properties = core.properties(ref)
+  -- While the entry runs the isolate watches everything, so that nothing is
+  -- missed before it could listen; see Context.started.
+  streams.onMessage = Stream.new("context.onMessage", takeMessages)
+  streams.onIsolateUp = Stream.new("context.onIsolateUp", nothing, true)
+  streams.onIsolateDown = Stream.new("context.onIsolateDown", nothing, true)
+  streams.onError = Stream.new("context.onError", nothing, true)
+  streams.onShutdownRequest = Stream.new("context.onShutdownRequest", nothing, true)
+  local context = setmetatable({}, Context)
+  for _, stream in pairs(streams) do stream.owner = context end
+  return context
+end
+
+---From now on the isolate watches only what it listens to.
+function Context.started()
+  streams.onIsolateUp.demand = watch
+  streams.onIsolateDown.demand = watch
+  watch()
+end
+
+---Whether anything can still call the isolate's code.
+function Context.isAlive()
+  if loop.isBusy() then return true end
+  for name in pairs(streams) do
+    if name ~= "onError" and isListenedTo(name) then return true end
+  end
+  return false
+end
+
+---@return function[]
+function Context.listeners(name)
+  return streams[name].listeners
+end
+
+---Gives an event to its listeners; false if there are none.
+function Context.emit(name, ...)
+  if not isListenedTo(name) then return false end
+  streams[name]:emit(...)
+  return true
+end
+
+function Context:__index(name)
+  local value = Context[name]
+  if value ~= nil then return value end
+  value = streams[name]
+  if value ~= nil then return value end
+  if name == "path" or name == "properties" or name == "isolateRef" then return fields[name] end
+  error(("a context has no field %s"):format(check.describe(name)), 2)
+end
+
+function Context:__newindex(name, value)
+  local stream = streams[name]
+  if not stream then
+    error(("can't set context.%s; onMessage, onIsolateUp, onIsolateDown, onError and onShutdownRequest can be set")
+      :format(tostring(name)), 2)
+  end
+  if value ~= nil and type(value) ~= "function" then
+    error(("context.%s must be a function or nil, got %s"):format(name, check.describe(value)), 2)
+  end
+  local old = callbacks[name]
+  callbacks[name] = value and stream:listen(value)
+  if old then old:cancel() end
+end
+
+function Context:__tostring()
+  return "context of " .. fields.path
+end
+
+---The value of a property that the spawner gave, or nil.
+function Context:property(key)
+  check.self(self, Context, "context:property")
+  if key == nil then error("context:property wants a key, got nil", 2) end
+  return fields.properties[key]
+end
+
+---Spawns an isolate: context:spawnIsolate([path,] entry [, properties [, options]]).
+function Context:spawnIsolate(...)
+  check.self(self, Context, "context:spawnIsolate")
+  return spawn.isolate(fields.handle, ...)
+end
+
+---The isolate that has [path] now, or nil, text, code.
+function Context:lookupIsolate(path)
+  check.self(self, Context, "context:lookupIsolate")
+  return spawn.lookup(fields.handle, path)
+end
+
+---All isolates beneath [prefix], sorted by path.
+function Context:lookupIsolates(prefix)
+  check.self(self, Context, "context:lookupIsolates")
+  return spawn.list(fields.handle, prefix)
+end
+
+---All isolates beneath [prefix], to be sent to as one.
+function Context:group(prefix, options)
+  check.self(self, Context, "context:group")
+  local Group = require "isolate_cluster.group"
+  Group.check(prefix, options)
+  return Group.new(fields.handle, prefix, options)
+end
+
+---Ends this isolate once the handler that runs has returned, or waits.
+function Context:shutdownIsolate()
+  check.self(self, Context, "context:shutdownIsolate")
+  core.stop "shutdown"
+end
+
+---Begins the shutdown of the whole node; this isolate is asked to end as all
+---others are.
+---@param timeout? number seconds until those left are stopped by force
+---@return true? begun, string? message, string? code
+function Context:shutdownNode(timeout)
+  check.self(self, Context, "context:shutdownNode")
+  check.seconds(timeout, "the timeout", true)
+  return core.beginShutdown(fields.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
+end
+
+---Waits; other messages are handled meanwhile.
+function Context:sleep(seconds)
+  check.self(self, Context, "context:sleep")
+  check.seconds(seconds, "the time to sleep")
+  loop.await(loop.ticket(), seconds)
+end
+
+---@class isolate_cluster.Timer
+---@field private entry isolate_cluster.TimerEntry
+local Timer = {}
+Timer.__index = Timer
+Timer.__name = "timer"
+
+---Takes the timer back; doing it again, or too late, does nothing.
+function Timer:cancel()
+  check.self(self, Timer, "timer:cancel")
+  self.cancelled = true
+  timers.cancel(self.entry)
+end
+
+---Calls fn() once after [seconds].
+---@return isolate_cluster.Timer
+function Context:after(seconds, fn)
+  check.self(self, Context, "context:after")
+  check.seconds(seconds, "the delay")
+  check.is(fn, "function", "what context:after calls")
+  return setmetatable({ entry = timers.add(core.now() + seconds, loop.run, fn) }, Timer)
+end
+
+-- The next time is counted from the last, so that the ticks don't drift; those
+-- that were missed are left out.
+local function tick(timer, fn)
+  local now = core.now()
+  local interval = timer.interval
+  local deadline = timer.entry.deadline + interval
+  if deadline <= now then
+    deadline = interval > 0 and deadline + ((now - deadline) // interval + 1) * interval or now
+  end
+  timers.again(timer.entry, deadline)
+  loop.run(fn)
+end
+
+---Calls fn() every [seconds].
+---@return isolate_cluster.Timer
+function Context:every(seconds, fn)
+  check.self(self, Context, "context:every")
+  check.seconds(seconds, "the interval")
+  check.is(fn, "function", "what context:every calls")
+  local timer = setmetatable({ interval = seconds }, Timer)
+  timer.entry = timers.add(core.now() + seconds, tick, timer, fn)
+  return timer
+end
+
+return Context

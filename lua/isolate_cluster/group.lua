@@ -1,0 +1,102 @@
+-- group.lua - all isolates beneath a prefix, sent to as one.
+--
+-- A group has no members of its own: whoever lives beneath the prefix when
+-- something is sent is one. The list is looked up again only after an isolate
+-- of the cluster came up or went down.
+
+local check = require "isolate_cluster.check"
+local core = require "isolate_cluster.core"
+
+---@class isolate_cluster.Group
+---@field prefix string
+---@field private handle userdata
+---@field private select fun(members: isolate_cluster.Ref[], value: any): isolate_cluster.Ref?
+---@field private members isolate_cluster.Ref[]
+---@field private version integer?
+---@field private turn integer of this group alone
+local Group = {}
+Group.__index = Group
+Group.__name = "group"
+
+local OPTIONS = { select = true }
+
+---@param options? { select?: "roundRobin"|"all"|function }
+function Group.new(handle, prefix, options)
+  local select = options and options.select or "roundRobin"
+  return setmetatable({ handle = handle, prefix = prefix, select = select, turn = 0 }, Group)
+end
+
+---Checks what context:group was given, for its caller.
+function Group.check(prefix, options)
+  check.is(prefix, "string", "a group's prefix")
+  local complaint = core.complaint(prefix, true)
+  if complaint then error(("malformed path '%s': %s"):format(prefix, complaint), 3) end
+  check.options(options, OPTIONS, "context:group")
+  local select = options and options.select
+  if select ~= nil and select ~= "roundRobin" and select ~= "all" and type(select) ~= "function" then
+    error(("option 'select' must be \"roundRobin\", \"all\" or a function, got %s")
+      :format(check.describe(select)), 3)
+  end
+end
+
+---The refs of those that live beneath the prefix now, sorted by path.
+---@return isolate_cluster.Ref[]
+function Group:list()
+  check.self(self, Group, "group:list")
+  local version = core.version(self.handle)
+  if version ~= self.version then
+    self.members = core.list(self.handle, self.prefix) or {}
+    self.version = version
+  end
+  return table.move(self.members, 1, #self.members, 1, {})
+end
+
+-- One that ended a moment ago is passed over for the next.
+local function sendInTurn(group, members, value, options)
+  local text, code
+  for _ = 1, #members do
+    group.turn = group.turn % #members + 1
+    local sent
+    sent, text, code = members[group.turn]:send(value, options)
+    if sent or code ~= "gone" then return sent, text, code end
+  end
+  return nil, text, code
+end
+
+local function sendToAll(members, value, options)
+  local sent, text, code
+  for _, ref in ipairs(members) do
+    local ok, failure, name = ref:send(value, options)
+    if ok then
+      sent = true
+    elseif name ~= "gone" then
+      return nil, failure, name
+    else
+      text, code = failure, name
+    end
+  end
+  if sent then return true end
+  return nil, text, code
+end
+
+---Sends to one member, or to all, as the group selects: true, or nil, text and
+---code; "not found" if there is no member.
+function Group:send(value, options)
+  check.self(self, Group, "group:send")
+  local members = self:list()
+  if #members == 0 then
+    return nil, ("no isolate beneath %s"):format(self.prefix), "not found"
+  end
+  if self.select == "all" then return sendToAll(members, value, options) end
+  if self.select == "roundRobin" then return sendInTurn(self, members, value, options) end
+  local chosen = self.select(members, value)
+  if chosen == nil then
+    return nil, ("the group %s selected nobody"):format(self.prefix), "not found"
+  elseif not core.isRef(chosen) then
+    error(("the group's select function must return a ref or nil, got %s")
+      :format(check.describe(chosen)), 2)
+  end
+  return chosen:send(value, options)
+end
+
+return Group

@@ -1,0 +1,59 @@
+-- isolate.lua - the life of one isolate: how it starts, what ends it, who hears
+-- of its errors. The C side calls what this returns with the loaded entry.
+
+local core = require "isolate_cluster.core"
+local loop = require "isolate_cluster.loop"
+local Context = require "isolate_cluster.context"
+require "isolate_cluster.ref"
+
+local entryCoroutine ---@type thread?
+
+local function finishStart()
+  if loop.onFirstWait then
+    loop.onFirstWait = nil
+    Context.started()
+  end
+end
+
+-- The coroutines in which onError's listeners run: their own errors are not for
+-- them again.
+local reporters = setmetatable({}, { __mode = "k" })
+
+-- An error of the entry ends the isolate, any other only what it happened in.
+function loop.report(co, value)
+  local message = loop.describeError(value)
+  local traceback = core.traceback(co, message)
+  if co == entryCoroutine then core.stop "error" end
+  if reporters[co] then return core.report("while reporting an error: " .. traceback) end
+  local listeners = Context.listeners "onError"
+  if #listeners == 0 then return core.report(traceback) end
+  for _, listener in ipairs(listeners) do
+    local reporter = coroutine.create(listener)
+    reporters[reporter] = true
+    loop.resume(reporter, { message = message, traceback = traceback, value = value })
+  end
+end
+
+-- os.exit ends the isolate, not the process.
+function os.exit(code)
+  core.exit((code == nil or code == true or code == 0) and "done" or "error")
+end
+
+return function(entry, kind)
+  local context = Context.new(core.ownCluster())
+
+  core.on("start", function()
+    entryCoroutine = coroutine.running()
+    loop.onFirstWait = Context.started
+    local result = entry(context)
+    if kind ~= "function" and kind ~= "module" and type(result) == "function" then result(context) end
+    entryCoroutine = nil
+    finishStart()
+  end)
+  core.on("up", function(ref) Context.emit("onIsolateUp", ref) end)
+  core.on("down", function(ref, reason) Context.emit("onIsolateDown", ref, reason) end)
+  core.on("shutdown", function()
+    if not Context.emit "onShutdownRequest" then core.stop "shutdown" end
+  end)
+  core.on("alive", Context.isAlive)
+end

@@ -1,0 +1,139 @@
+-- loop.lua - coroutines that wait for events, and errors that nobody caught.
+--
+-- A call that waits takes a ticket, remembers its coroutine under it, and
+-- yields. Whoever brings the outcome wakes the ticket. In a host script, which
+-- is no coroutine of ours, the wait handles events itself until then.
+
+local core = require "isolate_cluster.core"
+local timers = require "isolate_cluster.timers"
+
+local loop = {}
+
+local waiting = {} ---@type table<integer, thread|table>
+local lastTicket = 0
+
+---@type fun()? called once, when the entry waits for the first time
+loop.onFirstWait = nil
+
+-- --- Errors ----------------------------------------------------------------
+
+---The text of an error value, whatever that is.
+---@return string
+function loop.describeError(value)
+  if type(value) == "string" then return value end
+  if type(value) == "number" then return tostring(value) end
+  local meta = debug.getmetatable(value)
+  if type(meta) == "table" and rawget(meta, "__tostring") then
+    local ok, text = pcall(tostring, value)
+    if ok then return text end
+  end
+  return ("(error object is a %s value)"):format(type(value))
+end
+
+---Tells of an error that ended [co]; replaced by who has listeners for it.
+---@param co thread
+function loop.report(co, value)
+  core.report(core.traceback(co, loop.describeError(value)))
+end
+
+core.on("error", function(co, value)
+  loop.report(co, value)
+end)
+
+-- --- Coroutines ------------------------------------------------------------
+
+local resume, status, running = coroutine.resume, coroutine.status, coroutine.running
+
+---Resumes a coroutine; an error that ends it is reported.
+function loop.resume(co, ...)
+  local ok, value = resume(co, ...)
+  if not ok then
+    loop.report(co, value)
+    coroutine.close(co)
+  end
+end
+
+---Runs a function in a coroutine of its own, until it returns or waits.
+function loop.run(fn, ...)
+  loop.resume(coroutine.create(fn), ...)
+end
+
+-- --- Waiting ---------------------------------------------------------------
+
+---A number that an outcome can be brought under.
+function loop.ticket()
+  lastTicket = lastTicket + 1
+  return lastTicket
+end
+
+---Brings the outcome of a ticket; false if nobody waits for it any more.
+---@return boolean
+function loop.wake(ticket, ...)
+  local waiter = waiting[ticket]
+  if not waiter then return false end
+  waiting[ticket] = nil
+  if type(waiter) == "thread" then
+    loop.resume(waiter, ...)
+  else
+    waiter.outcome = table.pack(...)
+  end
+  return true
+end
+
+local function time_out(ticket, text)
+  loop.wake(ticket, nil, text, "timeout")
+end
+
+local function finish(timer, ...)
+  if timer then timers.cancel(timer) end
+  return ...
+end
+
+-- The host script's wait: handles events until the outcome is there.
+local function pump_until(ticket, timer)
+  local waiter = {}
+  waiting[ticket] = waiter
+  while not waiter.outcome do core.pump() end
+  return finish(timer, table.unpack(waiter.outcome, 1, waiter.outcome.n))
+end
+
+---Waits for the outcome of a ticket: what wake was given, or after [seconds]
+---nil, text, "timeout".
+function loop.await(ticket, seconds, text)
+  local timer = seconds and seconds < math.huge
+    and timers.add(core.now() + seconds, time_out, ticket, text) or nil
+  if not core.isPumping() then return pump_until(ticket, timer) end
+  if not coroutine.isyieldable() then
+    if timer then timers.cancel(timer) end
+    error("can't wait here: a C function that can't be suspended is running (a sort's comparison, a gsub's replacement, a metamethod of C, a module being loaded)", 3)
+  end
+  waiting[ticket] = running()
+  local started = loop.onFirstWait
+  if started then
+    loop.onFirstWait = nil
+    started()
+  end
+  return finish(timer, core.yield())
+end
+
+---Whether a coroutine waits, or a timer is set.
+function loop.isBusy()
+  return next(waiting) ~= nil or timers.any()
+end
+
+---Closes every coroutine that waits, so that their variables are closed.
+core.on("ending", function()
+  for ticket, waiter in pairs(waiting) do
+    waiting[ticket] = nil
+    if type(waiter) == "thread" and status(waiter) == "suspended" then
+      local ok, value = coroutine.close(waiter)
+      if not ok then loop.report(waiter, value) end
+    end
+  end
+end)
+
+core.on("reply", function(ticket, ...)
+  if not loop.wake(ticket, ...) then core.countLateReply() end
+end)
+
+return loop

@@ -1,0 +1,93 @@
+-- spawn.lua - spawning and looking up: the same for contexts and clusters.
+--
+-- An object with these methods has a field [handle], the cluster's.
+
+local check = require "isolate_cluster.check"
+local core = require "isolate_cluster.core"
+local loop = require "isolate_cluster.loop"
+
+local spawn = {}
+
+local OPTIONS = { thread = true }
+
+local function checkPath(path, isPrefix)
+  check.is(path, "string", "a path")
+  local complaint = core.complaint(path, isPrefix)
+  if complaint then
+    error(("malformed path '%s': %s"):format(path, complaint), 3)
+  end
+end
+
+-- The path is optional: the second of two leading strings, or a function behind
+-- a string, is the entry.
+local function sortArguments(first, second, ...)
+  if type(second) == "function" or type(second) == "string" then
+    return first, second, ...
+  end
+  if type(first) == "string" and first:sub(1, 1) == "/" and not first:find("%.lua$") then
+    error(("an entry must follow the path '%s': a function, a module name or a .lua file, got %s")
+      :format(first, check.describe(second)), 3)
+  end
+  return nil, first, second, ...
+end
+
+local function checkEntry(entry)
+  if type(entry) == "string" then
+    if entry == "" then error("the entry is an empty string", 3) end
+    if entry:find("\0", 1, true) then error("the entry's name holds a byte 0", 3) end
+    return entry:find("%.lua$") and "file" or "module"
+  elseif type(entry) ~= "function" then
+    error(("the entry must be a function, a module name or a .lua file, got %s")
+      :format(check.describe(entry)), 3)
+  end
+  local captured, where = core.captured(entry)
+  if captured == false then
+    error("the entry is a function of C, which can't be sent", 3)
+  elseif captured then
+    error(("entry captures '%s' (%s); pass it as a property or require it inside")
+      :format(captured, where), 3)
+  end
+  return "function"
+end
+
+local function checkOptions(options)
+  check.options(options, OPTIONS, "spawnIsolate")
+  local thread = options and options.thread
+  if thread ~= nil and thread ~= "own" then
+    error(("option 'thread' must be \"own\", got %s"):format(check.describe(thread)), 3)
+  end
+end
+
+core.on("spawned", function(ticket, ...)
+  loop.wake(ticket, ...)
+end)
+
+---Spawns an isolate: [path,] entry [, properties [, options]].
+---@return isolate_cluster.Ref? ref, string? message, string? code
+function spawn.isolate(handle, ...)
+  local path, entry, properties, options = sortArguments(...)
+  if path ~= nil then
+    check.is(path, "string", "a path")
+    checkPath(path, path:sub(-1) == "/")
+  end
+  local kind = checkEntry(entry)
+  check.optional(properties, "table", "the properties")
+  checkOptions(options)
+  local ticket = loop.ticket()
+  local ref, text, code = core.spawn(handle, path, kind, entry, properties, ticket)
+  if ref ~= false then return ref, text, code end
+  return loop.await(ticket)
+end
+
+function spawn.lookup(handle, path)
+  checkPath(path, false)
+  return core.lookup(handle, path)
+end
+
+function spawn.list(handle, prefix)
+  check.is(prefix, "string", "a prefix")
+  checkPath(prefix, true)
+  return core.list(handle, prefix)
+end
+
+return spawn

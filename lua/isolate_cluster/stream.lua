@@ -1,0 +1,189 @@
+-- stream.lua - events that can be listened to, filtered, and waited for.
+--
+-- A stream that nobody listens to asks its source for nothing. So the messages
+-- of an isolate stay in its mailbox until somebody listens or waits, and a
+-- derived stream (where, map) listens to its source only while it has listeners.
+
+local check = require "isolate_cluster.check"
+local loop = require "isolate_cluster.loop"
+
+---@class isolate_cluster.Stream
+---@field private name string how the stream is written: "context.onMessage"
+---@field private listeners function[] replaced, never changed: emit walks it
+---@field private demand fun(stream: isolate_cluster.Stream) hears of each change
+---@field private buffers boolean iter keeps what comes between its turns
+local Stream = {}
+Stream.__index = Stream
+Stream.__name = "stream"
+
+---@class isolate_cluster.Subscription
+---@field private stream isolate_cluster.Stream?
+---@field private fn function
+local Subscription = {}
+Subscription.__index = Subscription
+Subscription.__name = "subscription"
+
+---@param demand fun(stream: isolate_cluster.Stream)
+---@param buffers boolean?
+function Stream.new(name, demand, buffers)
+  return setmetatable({
+    name = name, listeners = {}, demand = demand, buffers = buffers or false,
+  }, Stream)
+end
+
+local function change(stream, listeners)
+  stream.listeners = listeners
+  stream.demand(stream)
+end
+
+local function add(stream, fn)
+  local listeners = table.move(stream.listeners, 1, #stream.listeners, 1, {})
+  listeners[#listeners + 1] = fn
+  change(stream, listeners)
+  return setmetatable({ stream = stream, fn = fn }, Subscription)
+end
+
+---Ends the subscription; ending it again does nothing.
+function Subscription:cancel()
+  check.self(self, Subscription, "subscription:cancel")
+  local stream = self.stream
+  if not stream then return end
+  self.stream = nil
+  local listeners, found = {}, false
+  for _, fn in ipairs(stream.listeners) do
+    if fn == self.fn and not found then
+      found = true
+    else
+      listeners[#listeners + 1] = fn
+    end
+  end
+  change(stream, listeners)
+end
+
+---Calls fn(...) for each event from now on.
+---@return isolate_cluster.Subscription
+function Stream:listen(fn)
+  check.self(self, Stream, "stream:listen")
+  check.is(fn, "function", "the listener")
+  return add(self, fn)
+end
+
+---What a stream gives to its listeners. One listener is called as it is; of
+---several each runs in a coroutine of its own, so that none waits for another,
+---nor is left out by another's error.
+function Stream:emit(...)
+  local listeners = self.listeners
+  local first = listeners[1]
+  if not listeners[2] then
+    if first then return first(...) end
+    return
+  end
+  for i = 1, #listeners do loop.run(listeners[i], ...) end
+end
+
+local function derive(source, name, forward)
+  local subscription
+  return Stream.new(name, function(stream)
+    local wanted = stream.listeners[1] ~= nil
+    if wanted and not subscription then
+      subscription = add(source, function(...) return forward(stream, ...) end)
+    elseif not wanted and subscription then
+      subscription:cancel()
+      subscription = nil
+    end
+  end, source.buffers)
+end
+
+---The events for which predicate(...) is true.
+function Stream:where(predicate)
+  check.self(self, Stream, "stream:where")
+  check.is(predicate, "function", "the predicate")
+  return derive(self, self.name .. ":where", function(stream, ...)
+    if predicate(...) then return stream:emit(...) end
+  end)
+end
+
+---The events with fn(...) for their first value.
+function Stream:map(fn)
+  check.self(self, Stream, "stream:map")
+  check.is(fn, "function", "the mapping")
+  local function pass(stream, value, ...) return stream:emit(value, ...) end
+  return derive(self, self.name .. ":map", function(stream, value, ...)
+    return pass(stream, fn(value, ...), ...)
+  end)
+end
+
+---Waits for the next event and returns it; nil, text, "timeout" after [timeout]
+---seconds.
+function Stream:next(timeout)
+  check.self(self, Stream, "stream:next")
+  check.seconds(timeout, "the timeout", true)
+  local ticket = loop.ticket()
+  local subscription
+  subscription = add(self, function(value, more)
+    subscription:cancel()
+    loop.wake(ticket, value, more)
+  end)
+  -- Cancelled again behind the wait, for a timeout.
+  local function done(...)
+    subscription:cancel()
+    return ...
+  end
+  return done(loop.await(ticket, timeout,
+    timeout and ("nothing came from %s in %g s"):format(self.name, timeout)))
+end
+
+-- Between the turns of its loop, this keeps the events that come; the loop's
+-- closing value ends that, however the loop is left.
+local function iterate_buffered(stream)
+  local first, last, ticket = 1, 0, nil
+  local kept = {}
+  local subscription = add(stream, function(...)
+    if ticket then
+      local wanted = ticket
+      ticket = nil
+      loop.wake(wanted, ...)
+    else
+      last = last + 1
+      kept[last] = table.pack(...)
+    end
+  end)
+  local closer = setmetatable({}, { __close = function() subscription:cancel() end })
+  return function()
+    if first > last then
+      ticket = loop.ticket()
+      return loop.await(ticket)
+    end
+    local event = kept[first]
+    kept[first] = nil
+    first = first + 1
+    return table.unpack(event, 1, event.n)
+  end, nil, nil, closer
+end
+
+---For a generic `for`: waits for one event after the other. A message that is
+---nil ends the loop, as Lua has it; `next` tells it from the end.
+function Stream:iter()
+  check.self(self, Stream, "stream:iter")
+  if self.buffers then return iterate_buffered(self) end
+  return function() return self:next() end
+end
+
+---The callback form: `context:onMessage(fn)`.
+function Stream:__call(owner, fn, ...)
+  if owner ~= self.owner then
+    error(("write %s(fn), with a colon, or %s:listen(fn)")
+      :format((self.name:gsub("%.", ":")), self.name), 2)
+  end
+  check.is(fn, "function", "the listener")
+  if select("#", ...) > 0 then
+    error(("%s takes one function"):format(self.name), 2)
+  end
+  return add(self, fn)
+end
+
+function Stream:__tostring()
+  return self.name
+end
+
+return Stream

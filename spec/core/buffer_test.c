@@ -1,0 +1,89 @@
+// buffer_test.c - bytes that grow, with room kept in front.
+
+#include "core/buffer.h"
+
+#include <stdlib.h>
+
+#include "check.h"
+
+static void holds_what_is_appended(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 0);
+  for (int i = 0; i < 100000; i++) {
+    uint8_t byte = (uint8_t)(i * 7);
+    CHECK(ic_buffer_append(&buffer, &byte, 1) == IC_OK);
+  }
+  CHECK(buffer.size == 100000);
+  for (int i = 0; i < 100000; i++)
+    CHECK(buffer.bytes[i] == (uint8_t)(i * 7));
+  ic_buffer_fini(&buffer);
+}
+
+static void begins_empty(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 64);
+  CHECK(buffer.bytes == NULL && buffer.size == 0 && buffer.capacity == 0);
+  CHECK(ic_buffer_append(&buffer, NULL, 0) == IC_OK);
+  CHECK(buffer.size == 0);
+  CHECK(ic_buffer_release(&buffer) == NULL);
+  ic_buffer_fini(&buffer);
+}
+
+static void keeps_its_headroom(void) {
+  enum { HEADROOM = 100 };
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, HEADROOM);
+  CHECK(ic_buffer_append(&buffer, "first", 5) == IC_OK);
+  memset(buffer.bytes - HEADROOM, 0xaa, HEADROOM);
+  CHECK(ic_buffer_reserve(&buffer, 10000) == IC_OK);
+  CHECK(memcmp(buffer.bytes, "first", 5) == 0);
+  for (int i = 1; i <= HEADROOM; i++)
+    CHECK(buffer.bytes[-i] == 0xaa);
+  ic_buffer_fini(&buffer);
+  CHECK(buffer.headroom == HEADROOM && buffer.bytes == NULL);
+}
+
+static void reserves_room_to_write_to(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 8);
+  for (size_t more = 1; more < 5000; more = more * 3 + 1) {
+    CHECK(ic_buffer_reserve(&buffer, more) == IC_OK);
+    CHECK(buffer.capacity - buffer.size >= more);
+    memset(buffer.bytes + buffer.size, 1, more);
+    buffer.size += more;
+  }
+  ic_buffer_fini(&buffer);
+}
+
+static void gives_its_block_away(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 16);
+  CHECK(ic_buffer_append(&buffer, "abc", 3) == IC_OK);
+  uint8_t *block = ic_buffer_release(&buffer);
+  CHECK(buffer.bytes == NULL && buffer.size == 0 && buffer.headroom == 16);
+  CHECK(memcmp(block + 16, "abc", 3) == 0);
+  free(block);
+  CHECK(ic_buffer_append(&buffer, "def", 3) == IC_OK);
+  CHECK(memcmp(buffer.bytes, "def", 3) == 0);
+  ic_buffer_fini(&buffer);
+}
+
+static void refuses_more_than_there_is(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 16);
+  CHECK(ic_buffer_append(&buffer, "abc", 3) == IC_OK);
+  CHECK(ic_buffer_reserve(&buffer, SIZE_MAX) == IC_MEMORY);
+  CHECK(ic_buffer_reserve(&buffer, SIZE_MAX / 2 + 1) == IC_MEMORY);
+  CHECK(buffer.size == 3 && memcmp(buffer.bytes, "abc", 3) == 0);
+  ic_buffer_fini(&buffer);
+}
+
+int main(void) {
+  RUN(holds_what_is_appended);
+  RUN(begins_empty);
+  RUN(keeps_its_headroom);
+  RUN(reserves_room_to_write_to);
+  RUN(gives_its_block_away);
+  RUN(refuses_more_than_there_is);
+  return check_report("buffer");
+}

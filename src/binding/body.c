@@ -1,0 +1,556 @@
+// body.c - turns: take what came, run the Lua code that handles it.
+//
+// All of it runs in coroutines. One of them, the dispatcher, handles message
+// after message for as long as no handler waits. A handler that waits keeps the
+// coroutine that it runs in, and the turn goes on with a new one; so a handler
+// costs a coroutine only where it really waits. An error ends the dispatcher
+// that it happened in, whose stack then still shows where.
+
+#include "binding/body.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "binding/envelope.h"
+#include "binding/load.h"
+#include "binding/ref.h"
+
+// The clock is read once for this many messages of a full queue.
+enum { MESSAGES_PER_CLOCK = 64 };
+
+// --- The queue --------------------------------------------------------------
+
+static void append(ic_message ***end, ic_message *chain) {
+  while (chain) {
+    **end = chain;
+    *end = &chain->next;
+    chain = chain->next;
+  }
+}
+
+static ic_message *shift(ic_message **first, ic_message ***end) {
+  ic_message *message = *first;
+  if (!message) return NULL;
+  *first = message->next;
+  if (!*first) *end = first;
+  message->next = NULL;
+  return message;
+}
+
+void ic_body_enqueue(ic_lua_body *body, ic_message *chain) {
+  append(&body->queue_end, chain);
+}
+
+static bool has_handler(const ic_lua_body *body) {
+  return body->handler != LUA_NOREF;
+}
+
+// The next message that can be handled now. Values that nobody listens for are
+// held back, and come first once somebody does.
+static ic_message *next_message(ic_lua_body *body) {
+  if (body->held && has_handler(body)) {
+    return shift(&body->held, &body->held_end);
+  }
+  ic_message *message;
+  while ((message = shift(&body->queue, &body->queue_end)) != NULL) {
+    if (message->kind != IC_MESSAGE_VALUE || has_handler(body)) break;
+    append(&body->held_end, message);
+  }
+  return message;
+}
+
+// --- Calling ----------------------------------------------------------------
+
+// Decodes the value of [message] onto the stack of [L]; false, and nothing, if
+// its bytes are damaged.
+static bool push_value(ic_lua_body *body, lua_State *L,
+                       const ic_message *message) {
+  body->decoding = message;
+  ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
+                                     message->bytes, message->value_size);
+  body->decoding = NULL;
+  return status == IC_OK;
+}
+
+static int push_failure(lua_State *L, ic_status status, const char *text) {
+  lua_pushnil(L);
+  lua_pushstring(L, text ? text : ic_status_text(status));
+  lua_pushstring(L, ic_status_name(status));
+  return 3;
+}
+
+static ic_event event_of(ic_message_kind kind) {
+  switch (kind) {
+    case IC_MESSAGE_START: return IC_EVENT_START;
+    case IC_MESSAGE_REPLY: return IC_EVENT_REPLY;
+    case IC_MESSAGE_SPAWNED: return IC_EVENT_SPAWNED;
+    case IC_MESSAGE_UP: return IC_EVENT_UP;
+    case IC_MESSAGE_DOWN: return IC_EVENT_DOWN;
+    case IC_MESSAGE_SHUTDOWN: return IC_EVENT_SHUTDOWN;
+    case IC_MESSAGE_NODE_EMPTY: return IC_EVENT_EMPTY;
+    case IC_MESSAGE_NODE_DOWN: return IC_EVENT_NODE_DOWN;
+    default: return IC_EVENT_COUNT;
+  }
+}
+
+// Pushes what the handler of the event gets; how many values.
+static int push_event(ic_lua_body *body, lua_State *L,
+                      const ic_message *message) {
+  switch (message->kind) {
+    case IC_MESSAGE_REPLY:
+      lua_pushinteger(L, (lua_Integer)message->request);
+      if (message->status != IC_OK) {
+        return 1 + push_failure(L, message->status, message->text);
+      }
+      if (!push_value(body, L, message)) {
+        return 1 + push_failure(L, IC_MALFORMED, body->scratch.text);
+      }
+      return 2;
+    case IC_MESSAGE_SPAWNED:
+      lua_pushinteger(L, (lua_Integer)message->request);
+      if (message->status != IC_OK) {
+        return 1 + push_failure(L, message->status, message->text);
+      }
+      ic_lua_ref_push(L, body, message->sender, 0);
+      return 2;
+    case IC_MESSAGE_UP:
+    case IC_MESSAGE_DOWN:
+      ic_lua_ref_push(L, body, message->sender, 0);
+      if (message->reason) lua_pushstring(L, message->reason);
+      lua_pushinteger(L, (lua_Integer)message->cluster_key);
+      return message->reason ? 3 : 2;
+    case IC_MESSAGE_NODE_EMPTY:
+    case IC_MESSAGE_NODE_DOWN:
+      lua_pushinteger(L, (lua_Integer)message->cluster_key);
+      return 1;
+    default: return 0;
+  }
+}
+
+void ic_body_free_current(ic_lua_body *body) {
+  ic_message_free(body->current);
+  body->current = NULL;
+}
+
+// Pushes the message handler and its arguments; how many, or -1.
+static int push_value_call(ic_lua_body *body, lua_State *L) {
+  ic_count(&body->base.isolate->received);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->handler);
+  if (!push_value(body, L, body->current)) {
+    ic_body_report(body, body->scratch.text);
+    return -1;
+  }
+  if (!body->handler_wants_message) return 1;
+  ic_envelope_push(L, &body->current);
+  return 2;
+}
+
+static int push_event_call(ic_lua_body *body, lua_State *L) {
+  ic_event event = event_of(body->current->kind);
+  if (event == IC_EVENT_COUNT || body->events[event] == LUA_NOREF) return -1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
+  return push_event(body, L, body->current);
+}
+
+static bool timer_is_due(ic_lua_body *body) {
+  if (body->deadline_ns == IC_NEVER || body->deadline_ns > ic_now_ns()) {
+    return false;
+  }
+  body->deadline_ns = IC_NEVER;  // its handler sets the next
+  return true;
+}
+
+// Pushes the next function to call, and its arguments; how many, or -1 if there
+// is nothing to call for this message. [*done]: there is no more to do.
+static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
+                     bool *done) {
+  ic_body_free_current(body);  // left by an error that the code has caught
+  bool timer_first = ++*calls % MESSAGES_PER_CLOCK == 0 && timer_is_due(body);
+  if (!timer_first) body->current = next_message(body);
+  if (body->current) {
+    ic_count(&body->base.isolate->handled);
+    int arguments = body->current->kind == IC_MESSAGE_VALUE
+                        ? push_value_call(body, L)
+                        : push_event_call(body, L);
+    ic_body_free_current(body);
+    return arguments;
+  }
+  if (timer_first || timer_is_due(body)) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[IC_EVENT_TIMER]);
+    return 0;
+  }
+  *done = true;
+  return -1;
+}
+
+// The handler has waited: another dispatcher has taken over, this one is done.
+static int after_wait(lua_State *L, int status, lua_KContext context) {
+  (void)L;
+  (void)status;
+  (void)context;
+  return 0;
+}
+
+// The function of the dispatcher.
+static int dispatch(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  unsigned calls = 0;
+  bool done = false;
+  while (!done && !body->stopping) {
+    lua_settop(L, 0);
+    int arguments = push_next(body, L, &calls, &done);
+    if (arguments >= 0) lua_callk(L, arguments, 0, 0, after_wait);
+  }
+  return 0;
+}
+
+// --- Errors -----------------------------------------------------------------
+
+bool ic_body_call(ic_lua_body *body, lua_State *L, ic_event event,
+                  int arguments, int results) {
+  if (body->events[event] == LUA_NOREF) {
+    lua_pop(L, arguments);
+    return false;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
+  lua_insert(L, -(arguments + 1));
+  if (lua_pcall(L, arguments, results, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+void ic_body_report(ic_lua_body *body, const char *text) {
+  ic_isolate *isolate = body->base.isolate;
+  const char *path = isolate ? isolate->path : "?";
+  if (isolate && isolate->cluster &&
+      ic_cluster_report(isolate->cluster, path, text)) {
+    return;
+  }
+  flockfile(stderr);
+  fprintf(stderr, "isolate-cluster: error in %s: %s\n", path, text);
+  funlockfile(stderr);
+}
+
+// The coroutine [co] has ended with an error, whose value is on its top.
+static void report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
+  if (ic_body_is_killed(body)) return;
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  if (ic_body_call(body, L, IC_EVENT_ERROR, 2, 0)) return;
+  const char *text = lua_tostring(co, -1);
+  ic_body_report(body, text ? text : "an error, and another while reporting it");
+}
+
+// --- Turns ------------------------------------------------------------------
+
+static const char dispatcher_key, dispatch_key;
+
+// Pushes a coroutine that is ready to dispatch: the last one, if it is free.
+static lua_State *push_dispatcher(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &dispatcher_key) != LUA_TTHREAD) {
+    lua_pop(L, 1);
+    lua_newthread(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
+  }
+  lua_State *co = lua_tothread(L, -1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &dispatch_key);
+  lua_xmove(L, co, 1);
+  return co;
+}
+
+static void forget_dispatcher(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
+}
+
+// The dispatcher [co] has yielded: its handler waits for an event, which knows
+// the coroutine, or it called coroutine.yield, and nobody would ever resume it.
+static void let_wait(ic_lua_body *body, lua_State *L, lua_State *co) {
+  forget_dispatcher(L);
+  if (body->awaiting) {
+    body->awaiting = false;
+    return;
+  }
+  lua_settop(co, 0);
+  lua_pushliteral(co, "coroutine.yield outside of a coroutine of your own");
+  report_error(body, L, co);
+  lua_resetthread(co);
+}
+
+void ic_body_turn(ic_lua_body *body, lua_State *L) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 8, "a turn");
+  for (int status = LUA_YIELD; status != LUA_OK && !body->stopping &&
+                               !ic_body_is_killed(body);) {
+    lua_State *co = push_dispatcher(L);
+    int results = 0;
+    status = ic_body_resume(body, co, L, 0, &results);
+    ic_body_free_current(body);
+    if (status == LUA_YIELD) {
+      let_wait(body, L, co);
+    } else if (status != LUA_OK) {
+      forget_dispatcher(L);
+      report_error(body, L, co);
+      lua_resetthread(co);
+    }
+    lua_settop(L, top);
+  }
+}
+
+void ic_body_stop(ic_lua_body *body, const char *reason) {
+  if (body->stopping) return;
+  body->stopping = true;
+  body->base.reason = reason;
+}
+
+// --- The body of an isolate -------------------------------------------------
+
+static int protected_turn(lua_State *L) {
+  ic_lua_body *body = lua_touserdata(L, 1);
+  ic_body_turn(body, L);
+  if (body->stopping || has_handler(body)) return 0;
+  if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
+    ic_body_stop(body, "done");
+  }
+  return 0;
+}
+
+static void count_memory(ic_lua_body *body) {
+  uint64_t bytes = (uint64_t)lua_gc(body->L, LUA_GCCOUNT) * 1024 +
+                   (uint64_t)lua_gc(body->L, LUA_GCCOUNTB);
+  atomic_store_explicit(&body->base.isolate->memory_bytes, bytes,
+                        memory_order_relaxed);
+}
+
+static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  lua_State *L = body->L;
+  ic_body_enqueue(body, chain);
+  body->running = L;
+  lua_pushcfunction(L, protected_turn);
+  lua_pushlightuserdata(L, body);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK && !ic_body_is_killed(body)) {
+    const char *text = lua_tostring(L, -1);
+    ic_body_report(body, text ? text : "an error without a text");
+    ic_body_stop(body, "memory");
+  }
+  if (!ic_body_is_killed(body) && body->stopping) {
+    ic_body_call(body, L, IC_EVENT_END, 0, 0);
+  }
+  body->running = NULL;
+  lua_settop(L, 0);
+  count_memory(body);
+  if (atomic_load(&base->isolate->killed)) base->reason = "killed";
+  if (ic_body_is_killed(body) || body->stopping) return false;
+  *deadline_ns = body->deadline_ns;
+  return true;
+}
+
+void ic_entry_fini(ic_entry *entry) {
+  free(entry->bytes);
+  free(entry->chunk_name);
+  free(entry->package_path);
+  free(entry->package_cpath);
+  *entry = (ic_entry){0};
+}
+
+void ic_body_init(ic_lua_body *body) {
+  *body = (ic_lua_body){.handler = LUA_NOREF, .deadline_ns = IC_NEVER};
+  body->queue_end = &body->queue;
+  body->held_end = &body->held;
+  for (int i = 0; i < IC_EVENT_COUNT; i++) body->events[i] = LUA_NOREF;
+  ic_value_scratch_init(&body->scratch);
+  body->hooks = ic_lua_ref_hooks(body);
+}
+
+void ic_body_fini(ic_lua_body *body) {
+  ic_isolate *isolate = body->base.isolate;
+  ic_cluster *cluster = isolate ? isolate->cluster : NULL;
+  ic_message *left[] = {body->current, body->held, body->queue};
+  for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+    if (cluster) {
+      ic_cluster_drop(cluster, left[i]);
+    } else {
+      ic_message_free_chain(left[i]);
+    }
+  }
+  ic_ref_list_fini(&body->refs);
+  ic_value_scratch_fini(&body->scratch);
+  ic_entry_fini(&body->entry);
+}
+
+static void free_body(ic_body *base) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  body->running = NULL;
+  if (body->L) lua_close(body->L);
+  ic_output_fini(&body->output);
+  ic_body_fini(body);
+  free(body);
+}
+
+ic_lua_body *ic_body_new(ic_entry *entry) {
+  static const ic_body_class class = {ic_load_body, run, ic_body_interrupt,
+                                      free_body};
+  ic_lua_body *body = malloc(sizeof *body);
+  if (!body) {
+    ic_entry_fini(entry);
+    return NULL;
+  }
+  ic_body_init(body);
+  body->base.class = &class;
+  body->entry = *entry;
+  *entry = (ic_entry){0};
+  return body;
+}
+
+// --- For Lua ----------------------------------------------------------------
+
+static const char *const event_names[] = {
+    [IC_EVENT_START] = "start",       [IC_EVENT_REPLY] = "reply",
+    [IC_EVENT_SPAWNED] = "spawned",   [IC_EVENT_UP] = "up",
+    [IC_EVENT_DOWN] = "down",         [IC_EVENT_SHUTDOWN] = "shutdown",
+    [IC_EVENT_TIMER] = "timer",       [IC_EVENT_EMPTY] = "empty",
+    [IC_EVENT_NODE_DOWN] = "nodeDown", [IC_EVENT_ERROR] = "error",
+    [IC_EVENT_ALIVE] = "alive",       [IC_EVENT_END] = "ending",
+    [IC_EVENT_COUNT] = NULL};
+
+// on(event, function): what handles the event from now on.
+static int on(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  int event = luaL_checkoption(L, 1, NULL, event_names);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_unref(L, LUA_REGISTRYINDEX, body->events[event]);
+  lua_settop(L, 2);
+  body->events[event] = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+// setHandler(function | nil): what values go to. It gets the message too if it
+// has a parameter for it.
+static int set_handler(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  lua_settop(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, body->handler);
+  body->handler = LUA_NOREF;
+  if (lua_isnil(L, 1)) return 0;
+  lua_Debug shape;
+  lua_pushvalue(L, 1);
+  lua_getinfo(L, ">u", &shape);
+  body->handler_wants_message = shape.nparams > 1 || shape.isvararg;
+  body->handler = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+// A deadline in seconds of now() as the clock's; nil is never.
+static int64_t check_deadline(lua_State *L, int index) {
+  if (lua_isnoneornil(L, index)) return IC_NEVER;
+  double deadline_ns = luaL_checknumber(L, index) * 1e9;
+  // Rounded up, so that a deadline is never found to be not quite there.
+  return deadline_ns < 9.2e18 ? (int64_t)deadline_ns + 1 : IC_NEVER;
+}
+
+// setDeadline(seconds | nil): when the timer event is due.
+static int set_deadline(lua_State *L) {
+  ic_body_of(L)->deadline_ns = check_deadline(L, 1);
+  return 0;
+}
+
+// now() -> seconds of a clock that only goes forward.
+static int now(lua_State *L) {
+  lua_pushnumber(L, (double)ic_now_ns() / 1e9);
+  return 1;
+}
+
+// yield(): waits until somebody who knows the coroutine resumes it.
+static int yield(lua_State *L) {
+  ic_body_of(L)->awaiting = true;
+  return lua_yield(L, 0);
+}
+
+// stop(reason): the isolate ends after what runs now.
+static int stop(lua_State *L) {
+  static const char *const reasons[] = {"done", "error", "shutdown", NULL};
+  ic_body_stop(ic_body_of(L), reasons[luaL_checkoption(L, 1, NULL, reasons)]);
+  return 0;
+}
+
+// exit(reason): the isolate ends here and now.
+static int exit_now(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  stop(L);
+  body->exiting = true;
+  ic_body_interrupt(&body->base);
+  return luaL_error(L, "the isolate has called os.exit");
+}
+
+// traceback(coroutine, text) -> text with the coroutine's traceback
+static int traceback(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_traceback(L, co, luaL_checkstring(L, 2), 0);
+  return 1;
+}
+
+static int report(lua_State *L) {
+  ic_body_report(ic_body_of(L), luaL_checkstring(L, 1));
+  return 0;
+}
+
+static int count_late_reply(lua_State *L) {
+  ic_count(&ic_body_of(L)->base.isolate->late_replies);
+  return 0;
+}
+
+// isPumping() -> whether a turn runs, so that a wait yields
+static int is_pumping(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  lua_pushboolean(L, !body->is_host || body->in_turn);
+  return 1;
+}
+
+// isIsolate() -> false in a host script
+static int is_isolate(lua_State *L) {
+  lua_pushboolean(L, !ic_body_of(L)->is_host);
+  return 1;
+}
+
+// pump(deadline): in a host script: waits for something to come, or the
+// deadline, and handles what came.
+static int pump(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  int64_t deadline_ns = check_deadline(L, 1);
+  if (body->deadline_ns < deadline_ns) deadline_ns = body->deadline_ns;
+  if (!body->queue) {
+    ic_body_enqueue(body, ic_isolate_take(body->base.isolate, deadline_ns));
+  }
+  body->in_turn = true;
+  ic_body_turn(body, L);
+  body->in_turn = false;
+  return 0;
+}
+
+void ic_body_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"on", on},
+      {"setHandler", set_handler},
+      {"setDeadline", set_deadline},
+      {"now", now},
+      {"yield", yield},
+      {"stop", stop},
+      {"exit", exit_now},
+      {"traceback", traceback},
+      {"report", report},
+      {"countLateReply", count_late_reply},
+      {"isPumping", is_pumping},
+      {"isIsolate", is_isolate},
+      {"pump", pump},
+      {NULL, NULL}};
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, functions, 1);
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, dispatch, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatch_key);
+}

@@ -1,0 +1,149 @@
+// body.h - an isolate's body in Lua: its state, its queue, its turns.
+//
+// The host script has one too, without a thread: it takes its turns while the
+// script waits for something.
+//
+// A state knows its body by an upvalue of the C functions that need it; one
+// state has one body.
+
+#ifndef IC_BODY_H
+#define IC_BODY_H
+
+#include <lua.h>
+#include <stdio.h>
+
+#include "binding/output.h"
+#include "binding/value.h"
+#include "core/cluster.h"
+
+// What isolates can be told of; each has a Lua function that handles it.
+typedef enum {
+  IC_EVENT_START,      // ()
+  IC_EVENT_REPLY,      // (request, value | nil, message, code)
+  IC_EVENT_SPAWNED,    // (request, ref | nil, message, code)
+  IC_EVENT_UP,         // (ref, cluster key)
+  IC_EVENT_DOWN,       // (ref, reason, cluster key)
+  IC_EVENT_SHUTDOWN,   // ()
+  IC_EVENT_TIMER,      // () the deadline has passed
+  IC_EVENT_EMPTY,      // (cluster key)
+  IC_EVENT_NODE_DOWN,  // (cluster key)
+  IC_EVENT_ERROR,      // (coroutine, error value): not in a coroutine
+  IC_EVENT_ALIVE,      // () -> boolean: may anything still happen?
+  IC_EVENT_END,        // () the isolate ends: close what waits
+  IC_EVENT_COUNT
+} ic_event;
+
+// What a new isolate's state is made of; the texts are the body's own copies.
+typedef enum {
+  IC_ENTRY_FUNCTION,  // bytecode of a function that takes the context
+  IC_ENTRY_SOURCE,    // Lua text, called with the context
+  IC_ENTRY_FILE,      // a path, likewise
+  IC_ENTRY_MODULE     // a name, which must return a function
+} ic_entry_kind;
+
+typedef struct {
+  ic_entry_kind kind;
+  char *bytes;
+  size_t size;
+  char *chunk_name;     // or NULL
+  char *package_path;   // or NULL: Lua's default
+  char *package_cpath;  // or NULL
+} ic_entry;
+
+typedef struct {
+  ic_body base;
+  lua_State *L;  // the state's main thread; NULL before load
+  bool is_host;
+
+  // The innermost coroutine that runs; read by the signal handler.
+  lua_State *volatile running;
+
+  ic_message *queue;  // came and not handled; oldest first
+  ic_message **queue_end;
+  ic_message *held;  // values that came while nobody listened; oldest first
+  ic_message **held_end;
+  ic_message *current;  // in use by C code that may raise; the body frees it
+
+  int handler;            // registry ref of the message handler, or LUA_NOREF
+  bool handler_wants_message;
+  int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
+  int64_t deadline_ns;         // of the nearest timer
+  bool awaiting;  // the coroutine that yields does it to wait for an event
+  bool in_turn;
+  bool stopping;  // ends after what runs now; base.reason says why
+  bool exiting;   // ends in the middle of what runs now
+
+  bool warning_continues;  // the next piece belongs to the last one's line
+  bool warnings_are_off;
+
+  ic_entry entry;
+  ic_value_scratch scratch;
+  ic_value_hooks hooks;
+  ic_ref_list refs;                 // of the value being encoded
+  const ic_message *decoding;       // whose refs are being decoded
+  ic_output output;
+} ic_lua_body;
+
+// A body for a new isolate. Takes the entry's texts. NULL: no memory; then they
+// are freed too.
+ic_lua_body *ic_body_new(ic_entry *entry);
+
+void ic_entry_fini(ic_entry *entry);
+
+// Makes an empty body, an isolate's or a host's.
+void ic_body_init(ic_lua_body *body);
+
+// Frees all but the state; what is left in the queues is dropped.
+void ic_body_fini(ic_lua_body *body);
+
+// Puts what came behind what waits. Takes [chain].
+void ic_body_enqueue(ic_lua_body *body, ic_message *chain);
+
+// Handles all that waits and is due, in coroutines resumed from [L].
+// Stack: [-0, +0]. Raises memory errors only.
+void ic_body_turn(ic_lua_body *body, lua_State *L);
+
+// Adds the functions through which Lua code drives its body to the table on
+// the top. Below it is the body, to be their upvalue.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_body_open(lua_State *L);
+
+// Frees [body->current], if there is one.
+void ic_body_free_current(ic_lua_body *body);
+
+// Ends the isolate after what runs now; [reason] is static.
+void ic_body_stop(ic_lua_body *body, const char *reason);
+
+// Calls the handler of [event] with the [arguments] on the top of [L]; true if
+// it ran without an error. For ERROR, ALIVE and END, which are not queued.
+// Stack: [-arguments, +results]; nothing is left where it failed. Does not raise.
+bool ic_body_call(ic_lua_body *body, lua_State *L, ic_event event,
+                  int arguments, int results);
+
+// Tells of an uncaught error: the block goes to the cluster's reporter, or to
+// stderr in one piece.
+void ic_body_report(ic_lua_body *body, const char *text);
+
+// The body of the C function that runs; every function of ours has it as its
+// first upvalue.
+static inline ic_lua_body *ic_body_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+// lua_resume, but the body knows what runs; see coroutine.c.
+int ic_body_resume(ic_lua_body *body, lua_State *co, lua_State *from,
+                   int arguments, int *results);
+
+// Ends the isolate's code: raises an error again and again until no code of the
+// state runs any more. In a signal handler too.
+void ic_body_interrupt(ic_body *base);
+
+// Whether the code of the state is to be given up.
+static inline bool ic_body_is_killed(const ic_lua_body *body) {
+  if (body->exiting) return true;
+  ic_isolate *isolate = body->base.isolate;
+  return isolate && atomic_load_explicit(&isolate->killed,
+                                         memory_order_relaxed);
+}
+
+#endif

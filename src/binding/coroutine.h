@@ -1,0 +1,15 @@
+// coroutine.h - the coroutine library's functions that resume, for our states.
+//
+// To stop code that does not end, the body must know which coroutine runs; so
+// resume, wrap and close tell it. They behave as in Lua's manual, section 6.2.
+
+#ifndef IC_COROUTINE_H
+#define IC_COROUTINE_H
+
+#include <lua.h>
+
+// Replaces the functions in the global `coroutine`. The body is on the top of
+// the stack, to be their upvalue. Stack: [-0, +0]. Raises memory errors.
+void ic_coroutine_install(lua_State *L);
+
+#endif

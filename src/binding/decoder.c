@@ -1,0 +1,88 @@
+// decoder.c - refusals, and the values that a later item may refer to.
+
+#include "binding/decoder.h"
+
+#include <stdio.h>
+
+const char ic_decoder_absent;
+
+// --- Errors ----------------------------------------------------------------
+
+static outcome fail(ic_decoder *d, ic_status status, const uint8_t *at,
+                    const char *what) {
+  snprintf(d->scratch->text, sizeof d->scratch->text, "byte %zu: %s",
+           (size_t)(at - d->start), what);
+  d->status = status;
+  return FAILED;
+}
+
+outcome ic_decoder_fail_memory(ic_decoder *d) {
+  return fail(d, IC_MEMORY, d->item, "not enough memory");
+}
+
+outcome ic_decoder_fail_malformed(ic_decoder *d, const char *what) {
+  return fail(d, IC_MALFORMED, d->item, what);
+}
+
+outcome ic_decoder_fail_at(ic_decoder *d, const uint8_t *at, const char *what) {
+  return fail(d, IC_MALFORMED, at, what);
+}
+
+outcome ic_decoder_fail_codec(ic_decoder *d, const uint8_t *at) {
+  return fail(d, IC_MALFORMED, at, ic_codec_explain(at, d->end));
+}
+
+outcome ic_decoder_fail_range(ic_decoder *d, const char *what) {
+  const uint8_t *at = d->start;
+  ic_status status = ic_codec_check(&at, d->end, NULL);
+  if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
+  if (status != IC_OK) return ic_decoder_fail_codec(d, at);
+  if (at != d->end) return ic_decoder_fail_at(d, at, "bytes behind the item");
+  return fail(d, IC_RANGE, d->item, what);
+}
+
+// --- Marks ------------------------------------------------------------------
+
+void ic_decoder_set_marks(ic_decoder *d, mark_run run) {
+  lua_State *L = d->L;
+  if (lua_isnil(L, d->marks)) {
+    lua_newtable(L);
+    lua_replace(L, d->marks);
+  }
+  for (size_t i = 1; i <= run.count; i++) {
+    lua_pushvalue(L, -1);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushlightuserdata(L, ABSENT);
+    }
+    lua_rawseti(L, d->marks, (lua_Integer)(run.first + i));
+  }
+}
+
+outcome ic_decoder_read_reference(ic_decoder *d) {
+  ic_codec_head head;
+  const uint8_t *at = d->at;
+  if (ic_codec_read_head(&d->at, d->end, &head) != IC_OK) {
+    return ic_decoder_fail_codec(d, at);
+  }
+  if (head.kind != IC_CODEC_UNSIGNED) {
+    return ic_decoder_fail_malformed(d, "a reference that is no number");
+  }
+  if (head.argument >= d->marked) {
+    return ic_decoder_fail_malformed(
+        d, "a reference to what was not marked before");
+  }
+  int type = LUA_TNIL;  // of the list: no value was marked yet
+  if (lua_istable(d->L, d->marks)) {
+    type = lua_rawgeti(d->L, d->marks, (lua_Integer)head.argument + 1);
+  }
+  if (type == LUA_TNIL) {
+    return ic_decoder_fail_malformed(d,
+                                     "a reference to what is not yet complete");
+  }
+  if (lua_touserdata(d->L, -1) == ABSENT) {
+    lua_pop(d->L, 1);
+    lua_pushnil(d->L);
+  }
+  return COMPLETE;
+}

@@ -1,0 +1,106 @@
+// embed.c - ic_cluster_spawn: Lua isolates for C programs.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "binding/body.h"
+#include "core/path.h"
+
+static bool copy_text(const char *text, char **out) {
+  if (!text) return true;
+  *out = strdup(text);
+  return *out != NULL;
+}
+
+static bool has_one_entry(const ic_spawn_options *options) {
+  int entries = (options->module != NULL) + (options->file != NULL) +
+                (options->source != NULL);
+  return entries == 1;
+}
+
+static ic_status copy_entry(const ic_spawn_options *options, ic_entry *out) {
+  *out = (ic_entry){0};
+  bool copied = copy_text(options->package_path, &out->package_path) &&
+                copy_text(options->package_cpath, &out->package_cpath);
+  if (options->source) {
+    out->kind = IC_ENTRY_SOURCE;
+    out->size =
+        options->source_size ? options->source_size : strlen(options->source);
+    out->bytes = malloc(out->size + 1);
+    copied = copied && out->bytes &&
+             copy_text(options->source_name ? options->source_name : "=source",
+                       &out->chunk_name);
+    if (copied) memcpy(out->bytes, options->source, out->size);
+  } else {
+    out->kind = options->file ? IC_ENTRY_FILE : IC_ENTRY_MODULE;
+    copied = copied && copy_text(options->file ? options->file : options->module,
+                                 &out->bytes);
+  }
+  if (copied) return IC_OK;
+  ic_entry_fini(out);
+  return IC_MEMORY;
+}
+
+// How often a waiting spawn looks whether a shutdown has given the isolate up,
+// in which case nobody tells.
+enum { LOOK_EVERY_MS = 50 };
+
+// Waits for the outcome of a spawn that loads on the isolate's own thread.
+static ic_status wait_for_spawned(ic_isolate *waiter, ic_isolate *isolate,
+                                  char **text) {
+  for (;;) {
+    bool given_up = ic_mailbox_is_closed(&isolate->mailbox);
+    ic_message *event = ic_isolate_take(
+        waiter, given_up ? 0 : ic_deadline_ns(LOOK_EVERY_MS));
+    if (event) {
+      ic_status status = event->status;
+      *text = event->text;
+      event->text = NULL;
+      ic_message_free_chain(event);
+      return status;
+    }
+    if (given_up) return IC_DOWN;
+  }
+}
+
+ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
+                           ic_ref **out, char **message) {
+  if (!has_one_entry(options)) return IC_INVALID;
+  ic_start start = {.path = options->path,
+                    .load_later = options->module != NULL};
+  ic_status status = IC_OK;
+  if (options->properties) {
+    status = ic_message_copy(options->properties, &start.properties);
+    if (status != IC_OK) return status;
+  }
+  ic_entry entry;
+  status = copy_entry(options, &entry);
+  ic_lua_body *body = status == IC_OK ? ic_body_new(&entry) : NULL;
+  if (body) status = ic_isolate_new("(spawn)", &start.spawner);
+  if (!body || status != IC_OK) {
+    if (body) body->base.class->free(&body->base);
+    ic_message_free(start.properties);
+    return IC_MEMORY;
+  }
+  start.body = &body->base;
+  ic_isolate *isolate = NULL;
+  char *text = NULL;
+  status = ic_cluster_start(cluster, &start, &isolate, &text);
+  if (status == IC_OK && start.load_later) {
+    status = wait_for_spawned(start.spawner, isolate, &text);
+  }
+  ic_isolate_release(start.spawner);
+  if (status == IC_OK && out) {
+    *out = isolate;
+  } else {
+    ic_isolate_release(isolate);
+  }
+  if (message && text) {
+    *message = text;
+  } else {
+    free(text);
+  }
+  return status;
+}
+
+void ic_free(void *text) { free(text); }

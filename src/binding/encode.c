@@ -1,0 +1,449 @@
+// encode.c - a Lua value as CBOR.
+//
+// Tables are written from the outside to the inside with an explicit list of
+// frames, so that deep nesting costs no C stack. Each table is tried first as
+// what it most likely is, and read only once if it is that and flat:
+//
+//   SEQUENCE   rawlen is n > 0: the traversal is expected to give 1..n, which
+//              Lua does where all of them lie in its array part
+//   RECORD     rawlen is 0: written as a map of up to 23 pairs, whose head of
+//              one byte is corrected at the end
+//
+// A table inside, or a key out of order, ends the try: what is left is counted
+// before anything nested is written, so that nothing nested is ever written
+// twice or moved for the sake of a head. Then it goes on as
+//
+//   ARRAY      exactly the keys 1..count, in whatever part of the table
+//   MAP        count pairs, in the order of the traversal
+//
+// Nothing here may raise: of Lua, only functions that do not allocate are
+// called, and lua_checkstack, which answers if it can't.
+
+#include "binding/value.h"
+
+#include <string.h>
+
+#include "binding/place.h"
+#include "binding/sharing.h"
+#include "binding/value_scratch.h"
+
+typedef enum { ARRAY, MAP } encode_form;
+typedef enum { NEXT_PAIR, AT_KEY, AT_VALUE } encode_stage;
+
+// A table that is being written. On Lua's stack: the table; for a map also the
+// key at hand and, at the stages AT_KEY and AT_VALUE, its value.
+typedef struct {
+  encode_form form;
+  encode_stage stage;  // MAP: what comes next
+  int table;           // index on the stack
+  size_t head;         // offset of its head
+  size_t done;         // items or pairs begun
+  size_t count;        // of all items or pairs
+} encode_frame;
+
+typedef struct {
+  lua_State *L;
+  ic_value_scratch *scratch;
+  const ic_value_hooks *hooks;
+  const char *name;
+  ic_buffer *out;
+  size_t depth;  // frames in use
+  bool tracks;   // a table inside the root was met
+} encoder;
+
+static encode_frame *frame_at(const encoder *e, size_t i) {
+  return (encode_frame *)e->scratch->encode_frames.items + i;
+}
+
+static encode_frame *innermost(const encoder *e) {
+  return frame_at(e, e->depth - 1);
+}
+
+// --- Errors ----------------------------------------------------------------
+
+enum { FIRST_STEPS = 6, LAST_STEPS = 6, PLACE_SIZE = 512 };
+
+// Adds the step from the table of [frame] to what is written of it now.
+static void add_step(const encoder *e, const encode_frame *frame,
+                     ic_place *place) {
+  if (frame->form == ARRAY) {
+    ic_place_add_index(place, (lua_Integer)frame->done);
+  } else if (frame->stage == AT_VALUE) {  // its key is being written
+    ic_place_add(place, "[a key]");
+  } else {
+    ic_place_add_key(place, e->L, frame->table + 1);
+  }
+}
+
+static void add_steps(const encoder *e, size_t from, size_t to,
+                      ic_place *place) {
+  for (size_t i = from; i < to; i++)
+    add_step(e, frame_at(e, i), place);
+}
+
+// Begins the text: the place of what [depth] frames lead to.
+static void begin_text(const encoder *e, size_t depth, ic_place *text) {
+  ic_place_init(text, e->scratch->text, PLACE_SIZE);
+  ic_place_add(text, e->name);
+  if (depth <= FIRST_STEPS + LAST_STEPS) {
+    add_steps(e, 0, depth, text);
+  } else {
+    add_steps(e, 0, FIRST_STEPS, text);
+    ic_place_add(text, " ... ");
+    add_steps(e, depth - LAST_STEPS, depth, text);
+  }
+  text->size = sizeof e->scratch->text;
+  ic_place_add(text, ": ");
+}
+
+static ic_status fail_memory(const encoder *e) {
+  strcpy(e->scratch->text, "not enough memory");
+  return IC_MEMORY;
+}
+
+static ic_status fail_depth(const encoder *e) {
+  ic_place text;
+  begin_text(e, e->depth, &text);
+  ic_place_add(&text, "tables nested deeper than 10000 can't be sent");
+  return IC_UNSENDABLE;
+}
+
+// The value at [index] can't be sent.
+static ic_status fail_kind(const encoder *e, int index) {
+  const encode_frame *frame = e->depth > 0 ? innermost(e) : NULL;
+  bool is_key = frame && frame->form == MAP && frame->stage == AT_VALUE;
+  ic_place text;
+  begin_text(e, is_key ? e->depth - 1 : e->depth, &text);
+  if (is_key) ic_place_add(&text, "a key that is ");
+  ic_place_add_kind(&text, e->L, index);
+  ic_place_add(&text, " can't be sent");
+  return IC_UNSENDABLE;
+}
+
+// --- What is no table ------------------------------------------------------
+
+static ic_status write_number(encoder *e, int index) {
+  if (lua_isinteger(e->L, index)) {
+    return ic_codec_write_integer(e->out, lua_tointegerx(e->L, index, NULL));
+  }
+  return ic_codec_write_double(e->out, lua_tonumberx(e->L, index, NULL));
+}
+
+static ic_status write_string(encoder *e, int index) {
+  size_t size;
+  const char *bytes = lua_tolstring(e->L, index, &size);
+  return ic_codec_write_string(e->out, bytes, size);
+}
+
+static ic_status write_boolean(encoder *e, int index) {
+  bool yes = lua_toboolean(e->L, index);
+  return ic_codec_write_simple(e->out, yes ? IC_CODEC_TRUE : IC_CODEC_FALSE);
+}
+
+static ic_status write_userdata(encoder *e, int index) {
+  if (!e->hooks || !e->hooks->encode_ref) return fail_kind(e, index);
+  size_t size = e->out->size;
+  index = lua_absindex(e->L, index);
+  ic_status status =
+      e->hooks->encode_ref(e->hooks->context, e->L, index, e->out);
+  if (status == IC_OK) return IC_OK;
+  e->out->size = size;
+  return status == IC_MEMORY ? fail_memory(e) : fail_kind(e, index);
+}
+
+// Writes the value at [index], of [type], which is no table.
+static inline ic_status write_scalar(encoder *e, int index, int type) {
+  ic_status status;
+  switch (type) {
+    case LUA_TSTRING:
+      status = write_string(e, index);
+      break;
+    case LUA_TNUMBER:
+      status = write_number(e, index);
+      break;
+    case LUA_TBOOLEAN:
+      status = write_boolean(e, index);
+      break;
+    case LUA_TNIL:
+      status = ic_codec_write_simple(e->out, IC_CODEC_NULL);
+      break;
+    case LUA_TUSERDATA:
+      return write_userdata(e, index);
+    default:
+      return fail_kind(e, index);
+  }
+  return status == IC_OK ? IC_OK : fail_memory(e);
+}
+
+// --- The head of a table ---------------------------------------------------
+
+// Counts pairs from behind the key at the top, which is popped. [*keys_up_to]
+// becomes the largest key if all are positive integers, else 0.
+static size_t count_pairs(lua_State *L, int table, lua_Integer *keys_up_to) {
+  size_t count = 0;
+  lua_Integer largest = 0;
+  bool positive = true;
+  while (lua_next(L, table)) {
+    lua_pop(L, 1);
+    count++;
+    if (!positive) continue;
+    lua_Integer key = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+    positive = key > 0;
+    if (key > largest) largest = key;
+  }
+  *keys_up_to = positive ? largest : 0;
+  return count;
+}
+
+static ic_status write_count(encoder *e, encode_frame *frame, encode_form form,
+                             size_t count) {
+  frame->form = form;
+  frame->count = count;
+  ic_codec_kind kind = form == ARRAY ? IC_CODEC_ARRAY : IC_CODEC_MAP;
+  ic_status status = ic_codec_write_head(e->out, kind, count);
+  return status == IC_OK ? IC_OK : fail_memory(e);
+}
+
+// Begins anew as ARRAY or MAP: distinct positive integers, as many as the
+// largest of them, are exactly 1..count.
+static ic_status begin_counted(encoder *e, encode_frame *frame) {
+  lua_State *L = e->L;
+  lua_Integer keys_up_to;
+  lua_settop(L, frame->table);
+  lua_pushnil(L);
+  size_t count = count_pairs(L, frame->table, &keys_up_to);
+  bool array = (lua_Unsigned)keys_up_to == count;
+  e->out->size = frame->head;
+  frame->done = 0;
+  frame->stage = NEXT_PAIR;
+  if (!array) lua_pushnil(L);
+  return write_count(e, frame, array ? ARRAY : MAP, count);
+}
+
+static void close_table(encoder *e) {
+  lua_settop(e->L, innermost(e)->table - 1);
+  e->depth--;
+}
+
+// --- SEQUENCE --------------------------------------------------------------
+
+static inline bool is_integer(lua_State *L, int index, size_t integer) {
+  return lua_isinteger(L, index) &&
+         (lua_Unsigned)lua_tointegerx(L, index, NULL) == integer;
+}
+
+// True if the traversal goes on from key [i], with its value at the top, up to
+// [count] and ends there. Leaves the stack in any case.
+static bool goes_on(lua_State *L, int table, size_t i, size_t count) {
+  lua_settop(L, table + 1);
+  while (lua_next(L, table)) {
+    if (++i > count || !is_integer(L, -2, i)) return false;
+    lua_pop(L, 1);
+  }
+  return i == count;
+}
+
+// Writes the items up to the first table. True if the try holds, [*status] be
+// what it may; then the frame is an ARRAY, or the table is closed.
+static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
+                           ic_status *status) {
+  lua_State *L = e->L;
+  int table = frame->table;
+  *status = write_count(e, frame, ARRAY, count);
+  lua_pushnil(L);
+  for (size_t i = 1; *status == IC_OK && lua_next(L, table); i++) {
+    if (i > count || !is_integer(L, -2, i)) return false;
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE) {
+      bool holds = goes_on(L, table, i, count);
+      lua_settop(L, table);
+      return holds;
+    }
+    frame->done = i;
+    *status = write_scalar(e, -1, type);
+    lua_pop(L, 1);
+  }
+  if (*status != IC_OK) return true;
+  if (frame->done != count) return false;
+  close_table(e);
+  return true;
+}
+
+// --- RECORD ----------------------------------------------------------------
+
+// Puts the head of a map of [count] pairs where one byte was left for it.
+static ic_status correct_head(encoder *e, const encode_frame *frame,
+                              size_t count) {
+  ic_buffer *out = e->out;
+  size_t more = ic_codec_head_size(count) - 1;
+  if (ic_buffer_reserve(out, more) != IC_OK) return fail_memory(e);
+  uint8_t *head = out->bytes + frame->head;
+  size_t content = out->size - frame->head - 1;
+  if (more > 0) memmove(head + 1 + more, head + 1, content);
+  ic_codec_put_head(head, IC_CODEC_MAP, count);
+  out->size += more;
+  return IC_OK;
+}
+
+// A table is met in the pair at the top: from here on it is a MAP.
+static ic_status count_record(encoder *e, encode_frame *frame) {
+  lua_Integer unused;
+  lua_pushvalue(e->L, -2);
+  size_t behind = count_pairs(e->L, frame->table, &unused);
+  frame->count = frame->done + 1 + behind;
+  frame->stage = AT_KEY;
+  return correct_head(e, frame, frame->count);
+}
+
+static ic_status write_record(encoder *e, encode_frame *frame) {
+  lua_State *L = e->L;
+  ic_status status = ic_buffer_reserve(e->out, 1);
+  if (status != IC_OK) return fail_memory(e);
+  e->out->size++;
+  frame->form = MAP;
+  frame->done = 0;
+  lua_pushnil(L);
+  for (; lua_next(L, frame->table); frame->done++) {
+    int key_type = lua_type(L, -2), value_type = lua_type(L, -1);
+    if (key_type == LUA_TTABLE || value_type == LUA_TTABLE) {
+      return count_record(e, frame);
+    }
+    frame->stage = AT_VALUE;
+    status = write_scalar(e, -2, key_type);
+    if (status != IC_OK) return status;
+    frame->stage = NEXT_PAIR;
+    status = write_scalar(e, -1, value_type);
+    if (status != IC_OK) return status;
+    lua_pop(L, 1);
+  }
+  if (frame->done > 0) {
+    status = correct_head(e, frame, frame->done);
+  } else {
+    e->out->bytes[frame->head] = 0x80;  // the empty table: an empty array
+  }
+  close_table(e);
+  return status;
+}
+
+// --- Nested tables ---------------------------------------------------------
+
+// Each frame leaves at most three values below the next table, and none needs
+// more than these above it; the hook's 16 are among them.
+enum { STACK_SLOTS = 24 };
+
+// Writes the table at the top, or begins to; it is popped when it is closed.
+static ic_status open_table(encoder *e) {
+  ic_value_list *frames = &e->scratch->encode_frames;
+  if (e->depth >= IC_CODEC_DEPTH) return fail_depth(e);
+  if (!lua_checkstack(e->L, STACK_SLOTS)) return fail_memory(e);
+  ic_status status =
+      ic_value_scratch_reserve(frames, e->depth + 1, sizeof(encode_frame));
+  if (status != IC_OK) return fail_memory(e);
+  encode_frame *frame = frame_at(e, e->depth++);
+  frame->table = lua_gettop(e->L);
+  frame->head = e->out->size;
+  frame->done = 0;
+  size_t count = lua_rawlen(e->L, frame->table);
+  if (count == 0) return write_record(e, frame);
+  if (write_sequence(e, frame, count, &status)) return status;
+  return begin_counted(e, frame);
+}
+
+// From now on tables are tracked, the root first.
+static ic_status begin_tracking(encoder *e) {
+  const encode_frame *root = frame_at(e, 0);
+  bool again;
+  e->tracks = true;
+  ic_sharing_begin(e->scratch);
+  const void *address = lua_topointer(e->L, root->table);
+  return ic_sharing_meet(e->scratch, address, root->head, &again);
+}
+
+// Writes the table at the top, which is inside another.
+static ic_status enter_table(encoder *e) {
+  if (!e->tracks && begin_tracking(e) != IC_OK) return fail_memory(e);
+  bool again;
+  const void *address = lua_topointer(e->L, -1);
+  if (ic_sharing_meet(e->scratch, address, e->out->size, &again) != IC_OK) {
+    return fail_memory(e);
+  }
+  if (!again) return open_table(e);
+  lua_pop(e->L, 1);
+  return IC_OK;
+}
+
+// Both go on with the innermost table up to the next table in it, or close it.
+static ic_status continue_array(encoder *e, encode_frame *frame) {
+  while (frame->done < frame->count) {
+    frame->done++;
+    int type = lua_rawgeti(e->L, frame->table, (lua_Integer)frame->done);
+    if (type == LUA_TTABLE) return enter_table(e);
+    ic_status status = write_scalar(e, -1, type);
+    if (status != IC_OK) return status;
+    lua_pop(e->L, 1);
+  }
+  close_table(e);
+  return IC_OK;
+}
+
+static ic_status write_key(encoder *e, encode_frame *frame) {
+  int type = lua_type(e->L, -2);
+  frame->stage = AT_VALUE;
+  if (type != LUA_TTABLE) return write_scalar(e, -2, type);
+  lua_pushvalue(e->L, -2);
+  return enter_table(e);
+}
+
+static ic_status write_value(encoder *e, encode_frame *frame) {
+  int type = lua_type(e->L, -1);
+  frame->stage = NEXT_PAIR;
+  frame->done++;
+  if (type == LUA_TTABLE) return enter_table(e);
+  ic_status status = write_scalar(e, -1, type);
+  if (status == IC_OK) lua_pop(e->L, 1);
+  return status;
+}
+
+// One stage of one pair.
+static ic_status continue_map(encoder *e, encode_frame *frame) {
+  if (frame->stage == AT_KEY) return write_key(e, frame);
+  if (frame->stage == AT_VALUE) return write_value(e, frame);
+  if (lua_next(e->L, frame->table)) {
+    frame->stage = AT_KEY;
+    return IC_OK;
+  }
+  // A weak table can lose pairs to a collection that lua_checkstack caused for
+  // want of memory.
+  if (frame->done != frame->count) return fail_memory(e);
+  close_table(e);
+  return IC_OK;
+}
+
+static ic_status write_root(encoder *e) {
+  int type = lua_type(e->L, -1);
+  if (type != LUA_TTABLE) return write_scalar(e, -1, type);
+  ic_status status = open_table(e);
+  while (status == IC_OK && e->depth > 0) {
+    encode_frame *frame = innermost(e);
+    status = frame->form == ARRAY ? continue_array(e, frame)
+                                  : continue_map(e, frame);
+  }
+  if (status != IC_OK || !e->tracks) return status;
+  status = ic_sharing_insert_tags(e->scratch, e->out);
+  return status == IC_OK ? IC_OK : fail_memory(e);
+}
+
+ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
+                          const ic_value_hooks *hooks, const char *name,
+                          ic_buffer *out) {
+  encoder e = {L, scratch, hooks, name, out, 0, false};
+  int top = lua_gettop(L);
+  size_t size = out->size;
+  ic_status status =
+      lua_checkstack(L, STACK_SLOTS) ? write_root(&e) : fail_memory(&e);
+  lua_settop(L, top - 1);
+  if (status != IC_OK) out->size = size;
+  if (e.tracks) ic_sharing_end(scratch);
+  ic_value_scratch_trim_list(&scratch->encode_frames, sizeof(encode_frame));
+  return status;
+}

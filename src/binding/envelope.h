@@ -1,0 +1,22 @@
+// envelope.h - the second argument of a message handler: who sent what, how.
+//
+// It is made only for a handler that has a parameter for it, and builds what it
+// is asked for: content, sender, replyTo, type, correlationId, reply().
+
+#ifndef IC_ENVELOPE_H
+#define IC_ENVELOPE_H
+
+#include <lua.h>
+
+#include "core/message.h"
+
+// Pushes the envelope of [*message], whose value is on the top; takes the
+// message and sets [*message] to NULL.
+// Stack: [-0, +1]. Raises memory errors, and then takes nothing.
+void ic_envelope_push(lua_State *L, ic_message **message);
+
+// Registers the type. The body is on the top of the stack.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_envelope_open(lua_State *L);
+
+#endif

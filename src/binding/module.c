@@ -1,0 +1,257 @@
+// module.c - puts the C functions and the bundled Lua code into a state.
+//
+// The Lua code is compiled once for the process; states load the bytecode.
+
+#include "binding/module.h"
+
+#include <lauxlib.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "binding/body.h"
+#include "binding/bundle.h"
+#include "binding/coroutine.h"
+#include "binding/envelope.h"
+#include "binding/node.h"
+#include "binding/ref.h"
+
+// --- The bundled code -------------------------------------------------------
+
+typedef struct {
+  size_t size;
+  char bytes[];
+} bytecode;
+
+enum { BUNDLE_MAX = 32 };
+
+// Set once each, and kept for the life of the process.
+static _Atomic(bytecode *) compiled[BUNDLE_MAX];
+
+static int write_bytes(lua_State *L, const void *bytes, size_t size,
+                       void *out) {
+  (void)L;
+  return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
+}
+
+// Keeps the bytecode of the function on the top for the other states. Where
+// there is no memory for it, they compile it again.
+static void keep_bytecode(lua_State *L, size_t index) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, sizeof(bytecode));
+  if (lua_dump(L, write_bytes, &buffer, 0) != 0) {
+    ic_buffer_fini(&buffer);
+    return;
+  }
+  size_t size = buffer.size;
+  bytecode *code = ic_buffer_release(&buffer);
+  code->size = size;
+  bytecode *none = NULL;
+  if (!atomic_compare_exchange_strong(&compiled[index], &none, code)) {
+    free(code);  // another state was quicker
+  }
+}
+
+// The loader of a bundled module: pushes what the module returns.
+static int load_bundled(lua_State *L) {
+  size_t index = (size_t)lua_tointeger(L, lua_upvalueindex(1));
+  const ic_bundle_file *file = &ic_bundle_files[index];
+  const bytecode *code = atomic_load(&compiled[index]);
+  int status;
+  if (code) {
+    status = luaL_loadbufferx(L, code->bytes, code->size, file->name, "b");
+  } else {
+    lua_pushfstring(L, "=%s", file->name);
+    status = luaL_loadbufferx(L, (const char *)file->bytes, file->size,
+                              lua_tostring(L, -1), "t");
+    lua_remove(L, -2);
+    if (status == LUA_OK) keep_bytecode(L, index);
+  }
+  if (status != LUA_OK) return lua_error(L);
+  lua_pushstring(L, file->name);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+// --- isolate_cluster.core ---------------------------------------------------
+
+// encode(value) -> bytes | nil, message, code
+static int encode(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  ic_message *message;
+  ic_status status = ic_lua_ref_encode(L, body, 1, "value", &message);
+  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  body->current = message;  // freed by the body, should the next line raise
+  lua_pushlstring(L, (const char *)message->bytes, message->value_size);
+  ic_body_free_current(body);
+  return 1;
+}
+
+// decode(bytes) -> value | nil, message, code
+static int decode(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  size_t size;
+  luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "string");
+  const char *bytes = lua_tolstring(L, 1, &size);
+  const ic_message *outer = body->decoding;
+  body->decoding = NULL;
+  ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
+                                     (const uint8_t *)bytes, size);
+  body->decoding = outer;
+  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  return 1;
+}
+
+// captured(function) -> the name of a captured local, where | nil, or false if
+// the function is one of C
+static int captured(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (lua_iscfunction(L, 1)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  const char *name;
+  for (int i = 1; (name = lua_getupvalue(L, 1, i)) != NULL; i++) {
+    lua_pop(L, 1);
+    if (strcmp(name, "_ENV") == 0) continue;
+    lua_Debug where;
+    lua_pushvalue(L, 1);
+    lua_getinfo(L, ">S", &where);
+    lua_pushstring(L, name);
+    lua_pushfstring(L, "%s:%d", where.short_src, where.linedefined);
+    return 2;
+  }
+  lua_pushnil(L);
+  return 1;
+}
+
+static void push_core(lua_State *L) {
+  static const luaL_Reg functions[] = {{"encode", encode},
+                                       {"decode", decode},
+                                       {"captured", captured},
+                                       {NULL, NULL}};
+  int body = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushvalue(L, body);
+  luaL_setfuncs(L, functions, 1);
+  lua_pushliteral(L, IC_VERSION);
+  lua_setfield(L, -2, "version_text");
+  lua_pushvalue(L, body);
+  ic_envelope_open(L);
+  lua_insert(L, -2);  // the body again, below the table
+  ic_body_open(L);
+  ic_lua_ref_open(L);
+  ic_node_open(L);
+  lua_remove(L, -2);
+}
+
+void ic_module_install(lua_State *L) {
+  luaL_checkstack(L, 8, "a module");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (size_t i = 0; i < ic_bundle_count; i++) {
+    lua_pushinteger(L, (lua_Integer)i);
+    lua_pushcclosure(L, load_bundled, 1);
+    lua_setfield(L, -2, ic_bundle_files[i].name);
+  }
+  lua_pop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  push_core(L);
+  lua_remove(L, -2);
+  lua_setfield(L, -2, "isolate_cluster.core");
+  lua_pop(L, 1);
+}
+
+void ic_module_require(lua_State *L, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+}
+
+// --- The host script's body -------------------------------------------------
+
+static const char host_key;  // registry: the host script's body
+
+static int free_host(lua_State *L) {
+  ic_lua_body *body = lua_touserdata(L, 1);
+  ic_isolate *isolate = body->base.isolate;
+  body->running = NULL;
+  if (isolate) ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  ic_body_fini(body);
+  ic_scheduler_adopt(NULL);
+  ic_isolate_release(isolate);
+  body->base.isolate = NULL;
+  return 0;
+}
+
+static void push_host_body(lua_State *L) {
+  static const ic_body_class class = {.interrupt = ic_body_interrupt};
+  ic_lua_body *body = lua_newuserdatauv(L, sizeof *body, 0);
+  ic_body_init(body);
+  body->base.class = &class;
+  body->is_host = true;
+  body->L = L;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, free_host);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  if (ic_isolate_new("(host script)", &body->base.isolate) != IC_OK) {
+    luaL_error(L, "not enough memory for a host script");
+  }
+  body->base.isolate->body = &body->base;
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
+}
+
+int luaopen_isolate_cluster(lua_State *L) {
+  lua_settop(L, 0);
+  push_host_body(L);
+  ic_module_install(L);
+  ic_module_require(L, "isolate_cluster");
+  return 1;
+}
+
+// --- The command's script ---------------------------------------------------
+
+static ic_lua_body *host_body(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
+  ic_lua_body *body = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return body;
+}
+
+struct ic_host {
+  ic_isolate *isolate;
+  ic_thread thread;
+};
+
+ic_host *ic_module_adopt(lua_State *L) {
+  static ic_host host;  // one thread is the process's first
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
+  ic_coroutine_install(L);
+  lua_pop(L, 1);
+  ic_output_install_print(L, stdout);
+  ic_lua_body *body = host_body(L);
+  body->running = L;
+  ic_scheduler_adopt(body->base.isolate);
+  host = (ic_host){ic_isolate_hold(body->base.isolate), ic_thread_self()};
+  return &host;
+}
+
+void ic_module_interrupt(ic_host *host) {
+  atomic_store(&host->isolate->killed, true);
+  ic_isolate_wake(host->isolate);
+  ic_thread_interrupt(host->thread);
+}
+
+bool ic_module_is_interrupted(const ic_host *host) {
+  return atomic_load(&host->isolate->killed);
+}
+
+void ic_module_disown(ic_host *host) {
+  ic_scheduler_adopt(NULL);
+  ic_isolate_release(host->isolate);
+  host->isolate = NULL;
+}

@@ -1,0 +1,368 @@
+// node.c - the cluster's functions; arguments were checked by the Lua code.
+
+#include "binding/node.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "binding/ref.h"
+#include "core/path.h"
+
+#define CLUSTER_TYPE "isolate_cluster.cluster"
+
+static ic_cluster *check_cluster(lua_State *L) {
+  return *(ic_cluster **)luaL_checkudata(L, 1, CLUSTER_TYPE);
+}
+
+static ic_cluster **new_handle(lua_State *L) {
+  ic_cluster **handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = NULL;
+  luaL_setmetatable(L, CLUSTER_TYPE);
+  return handle;
+}
+
+static int free_handle(lua_State *L) {
+  ic_cluster **handle = lua_touserdata(L, 1);
+  if (!*handle) return 0;
+  ic_lua_body *body = ic_body_of(L);
+  if (body->is_host) {
+    // The state is being closed: nobody waits for the isolates any more.
+    ic_registry_watch(&(*handle)->registry, body->base.isolate, 0);
+    ic_cluster_free(*handle);
+  } else {
+    ic_cluster_release(*handle);
+  }
+  *handle = NULL;
+  return 0;
+}
+
+static int fail(lua_State *L, ic_status status) {
+  return ic_lua_ref_fail(L, status, ic_status_text(status));
+}
+
+// newCluster() -> handle, for a host script
+static int new_cluster(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_cluster **handle = new_handle(L);
+  if (ic_cluster_new(NULL, handle) != IC_OK ||
+      ic_registry_watch(&(*handle)->registry, body->base.isolate,
+                        IC_WATCH_NODE) != IC_OK) {
+    return luaL_error(L, "not enough memory for a cluster");
+  }
+  return 1;
+}
+
+// ownCluster() -> handle of the cluster that the isolate is in
+static int own_cluster(lua_State *L) {
+  *new_handle(L) = ic_cluster_hold(ic_body_of(L)->base.isolate->cluster);
+  return 1;
+}
+
+// clusterKey(handle) -> the number that events name the cluster by
+static int cluster_key(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)check_cluster(L)->key);
+  return 1;
+}
+
+static int is_up(lua_State *L) {
+  lua_pushboolean(L, ic_cluster_is_up(check_cluster(L)));
+  return 1;
+}
+
+// complaint(path, isPrefix) -> what is wrong with it | nil
+static int complaint(lua_State *L) {
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  const char *text = strlen(path) == size
+                         ? ic_path_complaint(path, lua_toboolean(L, 2))
+                         : "it holds a byte 0";
+  lua_pushstring(L, text);
+  return 1;
+}
+
+// lookup(handle, path) -> ref | nil, message, code
+static int lookup(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  const char *path = luaL_checkstring(L, 2);
+  ic_isolate *isolate;
+  ic_status status = ic_registry_find(&cluster->registry, path, &isolate);
+  if (status == IC_NOT_FOUND) {
+    lua_pushfstring(L, "no isolate at %s", path);
+    return ic_lua_ref_fail(L, status, lua_tostring(L, -1));
+  }
+  if (status != IC_OK) return fail(L, status);
+  // Counted here until the ref counts it; that it might not be made for want of
+  // memory is the one way to keep an ended isolate's few bytes.
+  ic_lua_ref_push(L, ic_body_of(L), isolate, 0);
+  ic_isolate_release(isolate);
+  return 1;
+}
+
+// The refs of a list that Lua code is being given.
+static int free_list(lua_State *L) {
+  ic_ref_list_fini(lua_touserdata(L, 1));
+  return 0;
+}
+
+// Pushes an empty list, which is freed with the userdata that it is in.
+static ic_ref_list *push_list(lua_State *L) {
+  ic_ref_list *list = lua_newuserdatauv(L, sizeof *list, 0);
+  *list = (ic_ref_list){0};
+  if (luaL_newmetatable(L, "isolate_cluster.list")) {
+    lua_pushcfunction(L, free_list);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return list;
+}
+
+// list(handle, prefix) -> array of refs | nil, message, code
+static int list_refs(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  const char *prefix = luaL_checkstring(L, 2);
+  ic_ref_list *list = push_list(L);
+  ic_status status = ic_registry_list(&cluster->registry, prefix, list);
+  if (status != IC_OK) return fail(L, status);
+  lua_createtable(L, (int)list->count, 0);
+  for (size_t i = 0; i < list->count; i++) {
+    ic_lua_ref_push(L, ic_body_of(L), list->items[i], 0);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  ic_ref_list_fini(list);
+  return 1;
+}
+
+// version(handle) -> a number that rises with each up and down
+static int version(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)ic_registry_version(&check_cluster(L)->registry));
+  return 1;
+}
+
+// watch(handle, up, down): what the state hears of from now on
+static int watch(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  ic_lua_body *body = ic_body_of(L);
+  unsigned watches = body->is_host ? IC_WATCH_NODE : 0;
+  if (lua_toboolean(L, 2)) watches |= IC_WATCH_UP;
+  if (lua_toboolean(L, 3)) watches |= IC_WATCH_DOWN;
+  if (ic_registry_watch(&cluster->registry, body->base.isolate, watches) !=
+      IC_OK) {
+    return luaL_error(L, "not enough memory to watch the cluster");
+  }
+  return 0;
+}
+
+// --- Spawning ---------------------------------------------------------------
+
+// The copy of a string on the stack; NULL where there is none, or no memory.
+static char *copy_string(lua_State *L, int index) {
+  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index)
+                                                       : NULL;
+  return text ? strdup(text) : NULL;
+}
+
+static int write_bytes(lua_State *L, const void *bytes, size_t size,
+                       void *out) {
+  (void)L;
+  return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
+}
+
+// The entry at [index], and the search paths at the two indexes behind it.
+// Never raises. Errors: IC_MEMORY.
+static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
+                            ic_entry *out) {
+  *out = (ic_entry){.kind = kind};
+  if (kind == IC_ENTRY_FUNCTION) {
+    ic_buffer code;
+    ic_buffer_init(&code, 0);
+    lua_pushvalue(L, index);
+    int failed = lua_dump(L, write_bytes, &code, 0);
+    lua_pop(L, 1);
+    out->size = code.size;
+    out->bytes = ic_buffer_release(&code);
+    if (failed) {
+      ic_entry_fini(out);
+      return IC_MEMORY;
+    }
+  } else {
+    out->bytes = copy_string(L, index);
+    if (!out->bytes) return IC_MEMORY;
+  }
+  out->package_path = copy_string(L, index + 1);
+  out->package_cpath = copy_string(L, index + 2);
+  return IC_OK;
+}
+
+static void push_package_field(lua_State *L, const char *name) {
+  if (lua_getglobal(L, "package") == LUA_TTABLE) {
+    lua_getfield(L, -1, name);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_remove(L, -2);
+}
+
+static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
+                              char *text) {
+  lua_pushnil(L);
+  if (text) {
+    lua_pushstring(L, text);
+    free(text);
+  } else if (status == IC_IN_USE) {
+    lua_pushfstring(L, "path in use: %s", path);
+  } else {
+    lua_pushstring(L, ic_status_text(status));
+  }
+  lua_pushstring(L, ic_status_name(status));
+  return 3;
+}
+
+// spawn(handle, path | nil, kind, entry, properties | nil, request)
+//   -> ref | nil, message, code | false: the outcome comes as an event
+static int spawn(lua_State *L) {
+  static const char *const kinds[] = {"function", "source", "file", "module",
+                                      NULL};
+  ic_lua_body *body = ic_body_of(L);
+  ic_cluster *cluster = check_cluster(L);
+  const char *path = luaL_optstring(L, 2, NULL);
+  ic_entry_kind kind = (ic_entry_kind)luaL_checkoption(L, 3, NULL, kinds);
+  lua_Integer request = luaL_checkinteger(L, 6);
+  push_package_field(L, "path");
+  push_package_field(L, "cpath");
+  lua_pushvalue(L, 4);
+  lua_insert(L, 7);  // entry, path, cpath
+  ic_start start = {.path = path,
+                    .load_later = kind == IC_ENTRY_MODULE,
+                    .spawner = body->base.isolate,
+                    .request = (uint64_t)request};
+  // From here on nothing raises before all is handed over.
+  ic_status status = IC_OK;
+  if (!lua_isnil(L, 5)) {
+    status = ic_lua_ref_encode(L, body, 5, "properties", &start.properties);
+    if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  }
+  ic_entry entry;
+  status = read_entry(L, 7, kind, &entry);
+  ic_lua_body *created = status == IC_OK ? ic_body_new(&entry) : NULL;
+  if (!created) {
+    ic_message_free(start.properties);
+    return fail(L, IC_MEMORY);
+  }
+  start.body = &created->base;
+  ic_isolate *isolate;
+  char *text = NULL;
+  status = ic_cluster_start(cluster, &start, &isolate, &text);
+  if (status != IC_OK) return push_spawn_failure(L, status, path, text);
+  if (start.load_later) {
+    lua_pushboolean(L, 0);
+  } else {
+    ic_lua_ref_push(L, body, isolate, 0);
+  }
+  ic_isolate_release(isolate);
+  return 1;
+}
+
+// --- The end, and the figures -----------------------------------------------
+
+// beginShutdown(handle, seconds) -> true | nil, message, code
+static int begin_shutdown(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  double timeout_ms = luaL_checknumber(L, 2) * 1000;
+  ic_status status = ic_cluster_begin_shutdown(
+      cluster, timeout_ms < 1e15 ? (int64_t)timeout_ms : -1);
+  if (status != IC_OK) return fail(L, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+// endShutdown(handle) -> whether all agreed; after the event nodeDown
+static int end_shutdown(lua_State *L) {
+  lua_pushboolean(L, ic_cluster_end_shutdown(check_cluster(L)));
+  return 1;
+}
+
+// liveIsolates(handle) -> how many isolates are left, those that load included
+static int live_isolates(lua_State *L) {
+  ic_totals totals;
+  size_t live;
+  ic_cluster_totals(check_cluster(L), &totals, &live);
+  lua_pushinteger(L, (lua_Integer)live);
+  return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t count) {
+  lua_pushinteger(L, (lua_Integer)count);
+  lua_setfield(L, -2, name);
+}
+
+static void push_isolate_stats(lua_State *L, const ic_isolate *isolate,
+                               ic_totals *totals) {
+  uint64_t sent = ic_counted(&isolate->sent);
+  uint64_t received = ic_counted(&isolate->received);
+  uint64_t late = ic_counted(&isolate->late_replies);
+  uint64_t pushed = ic_counted(&isolate->mailbox.pushed);
+  uint64_t taken = ic_counted(&isolate->handled);
+  totals->sent += sent;
+  totals->received += received;
+  totals->late_replies += late;
+  lua_createtable(L, 0, 5);
+  set_count(L, "sent", sent);
+  set_count(L, "received", received);
+  set_count(L, "lateReplies", late);
+  set_count(L, "mailbox", pushed > taken ? pushed - taken : 0);
+  set_count(L, "memory", ic_counted(&isolate->memory_bytes));
+}
+
+// stats(handle) -> the table of figures
+static int stats(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  ic_totals totals;
+  size_t live;
+  lua_settop(L, 1);
+  ic_ref_list *list = push_list(L);
+  ic_registry_list(&cluster->registry, "/", list);
+  ic_cluster_totals(cluster, &totals, &live);
+  lua_newtable(L);
+  lua_createtable(L, 0, (int)list->count);
+  for (size_t i = 0; i < list->count; i++) {
+    if (list->items[i]->is_port) continue;
+    push_isolate_stats(L, list->items[i], &totals);
+    lua_setfield(L, -2, list->items[i]->path);
+  }
+  ic_ref_list_fini(list);
+  lua_setfield(L, -2, "isolates");
+  set_count(L, "live", live);
+  set_count(L, "spawned", totals.spawned);
+  set_count(L, "ended", totals.ended);
+  set_count(L, "sent", totals.sent);
+  set_count(L, "received", totals.received);
+  set_count(L, "lateReplies", totals.late_replies);
+  set_count(L, "deadLetters", totals.dead_letters);
+  return 1;
+}
+
+void ic_node_open(lua_State *L) {
+  static const luaL_Reg functions[] = {{"newCluster", new_cluster},
+                                       {"ownCluster", own_cluster},
+                                       {"clusterKey", cluster_key},
+                                       {"isUp", is_up},
+                                       {"complaint", complaint},
+                                       {"lookup", lookup},
+                                       {"list", list_refs},
+                                       {"version", version},
+                                       {"watch", watch},
+                                       {"spawn", spawn},
+                                       {"beginShutdown", begin_shutdown},
+                                       {"endShutdown", end_shutdown},
+                                       {"liveIsolates", live_isolates},
+                                       {"stats", stats},
+                                       {NULL, NULL}};
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, functions, 1);
+  luaL_newmetatable(L, CLUSTER_TYPE);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, free_handle, 1);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,166 @@
+// output.c - a stream of Lua's io library whose bytes come to write_lines().
+//
+// glibc's fopencookie gives a FILE, so every function of the io library works
+// on it as on the real stdout.
+
+#include "binding/output.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A line that grows beyond this is let go in pieces.
+enum { LONGEST_LINE = 1 << 20 };
+
+static void emit(ic_output_stream *stream, const char *bytes, size_t size) {
+  flockfile(stream->target);
+  fwrite(stream->line, 1, stream->size, stream->target);
+  fwrite(bytes, 1, size, stream->target);
+  funlockfile(stream->target);
+  stream->size = 0;
+}
+
+static int keep(ic_output_stream *stream, const char *bytes, size_t size) {
+  size_t needed = stream->size + size;
+  if (needed > LONGEST_LINE) return 0;
+  if (needed > stream->capacity) {
+    char *line = realloc(stream->line, needed * 2);
+    if (!line) return 0;
+    stream->line = line;
+    stream->capacity = needed * 2;
+  }
+  memcpy(stream->line + stream->size, bytes, size);
+  stream->size = needed;
+  return 1;
+}
+
+static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
+  ic_output_stream *stream = cookie;
+  const char *newline = memrchr(bytes, '\n', size);
+  size_t complete = newline ? (size_t)(newline - bytes) + 1 : 0;
+  if (complete > 0) emit(stream, bytes, complete);
+  size_t rest = size - complete;
+  if (rest > 0 && !keep(stream, bytes + complete, rest)) {
+    emit(stream, bytes + complete, rest);
+  }
+  return (ssize_t)size;
+}
+
+static void let_go(ic_output_stream *stream) {
+  fflush(stream->file);
+  if (stream->size > 0) emit(stream, "", 0);
+  fflush(stream->target);
+}
+
+static void close_stream(ic_output_stream *stream) {
+  if (!stream->file) return;
+  let_go(stream);
+  fclose(stream->file);
+  free(stream->line);
+  *stream = (ic_output_stream){0};
+}
+
+void ic_output_fini(ic_output *output) {
+  close_stream(&output->out);
+  close_stream(&output->err);
+}
+
+// --- For Lua ----------------------------------------------------------------
+
+// io.stdout and io.stderr are not closed by Lua code, as in the io library.
+static int keep_open(lua_State *L) {
+  luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  stream->closef = keep_open;
+  luaL_pushfail(L);
+  lua_pushliteral(L, "cannot close standard file");
+  return 2;
+}
+
+// print(...), but the whole line is written in one piece.
+static int print(lua_State *L) {
+  FILE *file = lua_touserdata(L, lua_upvalueindex(1));
+  int count = lua_gettop(L);
+  luaL_Buffer line;
+  luaL_buffinit(L, &line);
+  for (int i = 1; i <= count; i++) {
+    if (i > 1) luaL_addchar(&line, '\t');
+    luaL_tolstring(L, i, NULL);
+    luaL_addvalue(&line);
+  }
+  luaL_addchar(&line, '\n');
+  luaL_pushresult(&line);
+  size_t size;
+  const char *bytes = lua_tolstring(L, -1, &size);
+  fwrite(bytes, 1, size, file);
+  return 0;
+}
+
+static void let_go_of(ic_output *output, FILE *file) {
+  if (file == output->out.file) let_go(&output->out);
+  if (file == output->err.file) let_go(&output->err);
+}
+
+// file:flush() and io.flush(): as the io library's, which is the second upvalue;
+// then an unfinished line goes out too.
+static int flush(lua_State *L) {
+  ic_output *output = lua_touserdata(L, lua_upvalueindex(1));
+  luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  FILE *file = stream && stream->closef ? stream->f : NULL;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  if (file) {
+    let_go_of(output, file);
+  } else if (!stream) {
+    // io.flush() is for the default output, which may be either of ours.
+    let_go(&output->out);
+    let_go(&output->err);
+  }
+  return lua_gettop(L);
+}
+
+// Replaces [name] in the table on the top by flush over the old function.
+static void wrap_flush(lua_State *L, ic_output *output, const char *name) {
+  lua_pushlightuserdata(L, output);
+  lua_getfield(L, -2, name);
+  lua_pushcclosure(L, flush, 2);
+  lua_setfield(L, -2, name);
+}
+
+// Pushes a file handle for a new stream whose lines go to [target].
+static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target) {
+  luaL_Stream *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  handle->closef = NULL;  // is closed, until all of it is there
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  cookie_io_functions_t functions = {.write = write_lines};
+  stream->target = target;
+  stream->file = fopencookie(stream, "w", functions);
+  if (!stream->file) luaL_error(L, "not enough memory for a stream");
+  setvbuf(stream->file, NULL, _IOLBF, 0);
+  handle->f = stream->file;
+  handle->closef = keep_open;
+}
+
+void ic_output_install_print(lua_State *L, FILE *file) {
+  lua_pushlightuserdata(L, file);
+  lua_pushcclosure(L, print, 1);
+  lua_setglobal(L, "print");
+}
+
+void ic_output_install(ic_output *output, lua_State *L) {
+  lua_getglobal(L, "io");
+  push_stream(L, &output->out, stdout);
+  lua_getfield(L, -2, "output");
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 0);
+  lua_setfield(L, -2, "stdout");
+  ic_output_install_print(L, output->out.file);
+  push_stream(L, &output->err, stderr);
+  lua_setfield(L, -2, "stderr");
+  wrap_flush(L, output, "flush");
+  lua_pop(L, 1);
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  lua_getfield(L, -1, "__index");
+  wrap_flush(L, output, "flush");
+  lua_pop(L, 2);
+}

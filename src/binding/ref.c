@@ -1,0 +1,466 @@
+// ref.c - making refs, sending to them, and their way through messages.
+
+#include "binding/ref.h"
+
+#include <lauxlib.h>
+
+#include "core/ref.h"
+
+#define REF_TYPE "isolate_cluster.ref"
+
+static const char cache_key;  // registry: isolate's address -> ref, weak
+
+// --- Making -----------------------------------------------------------------
+
+static ic_lua_ref *new_ref(lua_State *L) {
+  ic_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, 1);
+  *ref = (ic_lua_ref){0};
+  luaL_setmetatable(L, REF_TYPE);
+  return ref;
+}
+
+void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
+                     uint64_t request) {
+  (void)body;
+  luaL_checkstack(L, 4, "a ref");
+  if (request != 0) {
+    ic_lua_ref *ref = new_ref(L);
+    ref->isolate = ic_isolate_hold(isolate);
+    ref->request = request;
+    return;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key);
+  if (lua_rawgetp(L, -1, isolate) == LUA_TNIL) {
+    lua_pop(L, 1);
+    new_ref(L)->isolate = ic_isolate_hold(isolate);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, isolate);
+  }
+  lua_remove(L, -2);
+}
+
+ic_lua_ref *ic_lua_ref_test(lua_State *L, int index) {
+  return luaL_testudata(L, index, REF_TYPE);
+}
+
+static int free_ref(lua_State *L) {
+  ic_lua_ref *ref = lua_touserdata(L, 1);
+  ic_isolate_release(ref->isolate);
+  ref->isolate = NULL;
+  return 0;
+}
+
+// The ref that a method was called on.
+static ic_lua_ref *check_self(lua_State *L, const char *method) {
+  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
+  if (!ref) {
+    luaL_error(L, "ref:%s wants a ref before the colon, got %s", method,
+               luaL_typename(L, 1));
+  }
+  return ref;
+}
+
+// --- In values --------------------------------------------------------------
+
+static ic_status encode_ref(void *context, lua_State *L, int index,
+                            ic_buffer *out) {
+  ic_lua_body *body = context;
+  ic_lua_ref *ref = ic_lua_ref_test(L, index);
+  if (!ref) return IC_UNSENDABLE;
+  size_t size = out->size;
+  ic_status status = ic_ref_encode(ref->isolate, ref->request, out);
+  if (status == IC_OK) status = ic_ref_list_add(&body->refs, ref->isolate);
+  if (status != IC_OK) out->size = size;
+  return status;
+}
+
+// The isolate that a ref's bytes name, counted: from the message that they came
+// in, from the cluster, or, if nobody knows it any more, one that has ended.
+static ic_isolate *resolve(const ic_message *message, uint64_t key, uint64_t id,
+                           const char *path) {
+  ic_isolate *isolate = message ? ic_ref_in_message(message, id) : NULL;
+  if (isolate) return ic_isolate_hold(isolate);
+  ic_cluster *cluster = ic_cluster_find(key);
+  if (cluster) {
+    if (ic_registry_find(&cluster->registry, path, &isolate) != IC_OK) {
+      isolate = NULL;
+    }
+    ic_cluster_release(cluster);
+  }
+  if (isolate && isolate->id == id) return isolate;
+  ic_isolate_release(isolate);
+  if (ic_isolate_new(path, &isolate) != IC_OK) return NULL;
+  ic_mailbox_close(&isolate->mailbox);
+  isolate->id = id;
+  isolate->cluster_key = key;
+  return isolate;
+}
+
+// Reads field [i] of the array on the top as an integer that is not negative.
+static bool read_number(lua_State *L, int i, uint64_t *out) {
+  lua_rawgeti(L, -1, i);
+  bool fits = lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 0;
+  *out = (uint64_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return fits;
+}
+
+static void revive(void *context, lua_State *L) {
+  ic_lua_body *body = context;
+  uint64_t key, id, request;
+  if (!lua_istable(L, -1) || lua_rawlen(L, -1) != 5) return;
+  lua_rawgeti(L, -1, 1);
+  const char *name = lua_tostring(L, -1);
+  bool is_ref = lua_type(L, -1) == LUA_TSTRING &&
+                strcmp(name, IC_REF_TYPE_NAME) == 0;
+  lua_pop(L, 1);
+  if (!is_ref || !read_number(L, 2, &key) || !read_number(L, 3, &id) ||
+      !read_number(L, 5, &request)) {
+    return;
+  }
+  lua_rawgeti(L, -1, 4);
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    return;
+  }
+  // The userdata is made first: it owns the isolate in the same moment in which
+  // that is counted.
+  ic_lua_ref *ref = new_ref(L);
+  ref->request = request;
+  ref->isolate = resolve(body->decoding, key, id, lua_tostring(L, -2));
+  if (!ref->isolate) luaL_error(L, "not enough memory for a ref");
+  if (request == 0) {
+    ic_lua_ref_push(L, body, ref->isolate, 0);
+    lua_remove(L, -2);
+  }
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body) {
+  return (ic_value_hooks){body, encode_ref, revive};
+}
+
+// --- Messages ---------------------------------------------------------------
+
+// What stands behind the value: indexes on the stack, or 0; or what the message
+// that is answered has there.
+typedef struct {
+  int correlation;
+  int type;
+  const ic_message *answered;
+} extras;
+
+static ic_status append_extras(lua_State *L, ic_lua_body *body,
+                               const extras *behind, ic_buffer *out,
+                               ic_message_parts *parts) {
+  size_t before = out->size;
+  ic_status status = IC_OK;
+  if (behind->correlation != 0) {
+    lua_pushvalue(L, behind->correlation);
+    status = ic_value_encode(L, &body->scratch, &body->hooks, "correlationId",
+                             out);
+    if (status != IC_OK) return status;
+  } else if (behind->answered) {
+    const ic_message *answered = behind->answered;
+    status = ic_buffer_append(out, answered->bytes + answered->value_size,
+                              answered->correlation_size);
+  }
+  parts->correlation_size = out->size - before;
+  if (status == IC_OK && behind->type != 0) {
+    size_t size;
+    const char *bytes = lua_tolstring(L, behind->type, &size);
+    parts->type_size = (uint32_t)size + 1;
+    status = ic_buffer_append(out, bytes, size + 1);
+  }
+  if (status != IC_OK) strcpy(body->scratch.text, ic_status_text(status));
+  return status;
+}
+
+static ic_status encode(lua_State *L, ic_lua_body *body, int index,
+                        const char *name, const extras *behind,
+                        ic_message **out) {
+  ic_buffer buffer;
+  ic_message_parts parts = {0};
+  ic_buffer_init(&buffer, sizeof(ic_message));
+  if (!lua_checkstack(L, 1)) {
+    strcpy(body->scratch.text, ic_status_text(IC_MEMORY));
+    return IC_MEMORY;
+  }
+  lua_pushvalue(L, index);
+  ic_status status =
+      ic_value_encode(L, &body->scratch, &body->hooks, name, &buffer);
+  if (status == IC_OK) status = append_extras(L, body, behind, &buffer, &parts);
+  if (status == IC_OK) {
+    *out = ic_message_wrap(&buffer, parts, &body->refs);
+    return IC_OK;
+  }
+  ic_buffer_fini(&buffer);
+  ic_ref_list_fini(&body->refs);
+  return status;
+}
+
+ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
+                            const char *name, ic_message **out) {
+  return encode(L, body, index, name, &(extras){0}, out);
+}
+
+ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
+                            const ic_message *question, ic_message **out) {
+  extras behind = {.answered = question};
+  ic_status status = encode(L, body, index, "message", &behind, out);
+  if (status != IC_OK) return status;
+  ic_message *answer = *out;
+  if (!body->is_host) answer->sender = ic_isolate_hold(body->base.isolate);
+  if (question->request != 0) {
+    answer->kind = IC_MESSAGE_REPLY;
+    answer->request = question->request;
+  }
+  return IC_OK;
+}
+
+int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text) {
+  lua_pushnil(L);
+  lua_pushstring(L, text);
+  lua_pushstring(L, ic_status_name(status));
+  return 3;
+}
+
+int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                    ic_message *message) {
+  ic_status status = ic_isolate_push(to, message);
+  if (status == IC_OK) {
+    ic_count(&body->base.isolate->sent);
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  ic_message_free(message);
+  lua_pushnil(L);
+  lua_pushfstring(L, "the isolate %s has ended", to->path);
+  lua_pushstring(L, ic_status_name(status));
+  return 3;
+}
+
+// --- Methods ----------------------------------------------------------------
+
+// What the options of a send say: indexes of their values on the stack, or 0.
+typedef struct {
+  extras extras;
+  ic_lua_ref *reply_to;
+} send_options;
+
+static int option_error(lua_State *L, const char *name, const char *wanted) {
+  return luaL_error(L, "option '%s' wants %s, got %s", name, wanted,
+                    luaL_typename(L, -1));
+}
+
+// Takes one option, whose key and value are on the top, and leaves both there,
+// below a copy of the key for lua_next.
+static void take_option(lua_State *L, send_options *options) {
+  if (lua_type(L, -2) != LUA_TSTRING) {
+    luaL_error(L, "an option's name is a string, got %s", luaL_typename(L, -2));
+  }
+  const char *name = lua_tostring(L, -2);
+  if (strcmp(name, "type") == 0) {
+    if (lua_type(L, -1) != LUA_TSTRING) option_error(L, name, "a string");
+    options->extras.type = lua_gettop(L);
+  } else if (strcmp(name, "correlationId") == 0) {
+    options->extras.correlation = lua_gettop(L);
+  } else if (strcmp(name, "replyTo") == 0) {
+    options->reply_to = ic_lua_ref_test(L, -1);
+    if (!options->reply_to) option_error(L, name, "a ref");
+  } else {
+    luaL_error(L, "unknown option '%s'; a send takes type, correlationId and "
+                  "replyTo", name);
+  }
+  lua_pushvalue(L, -2);
+}
+
+// Reads the table at [index]; the values that count stay on the stack.
+static send_options check_options(lua_State *L, int index) {
+  send_options options = {0};
+  if (lua_isnoneornil(L, index)) return options;
+  if (!lua_istable(L, index)) {
+    luaL_error(L, "the options are a table, got %s", luaL_typename(L, index));
+  }
+  lua_pushnil(L);
+  while (lua_next(L, index)) take_option(L, &options);
+  return options;
+}
+
+// Makes [message] one from [body]; the host script is nobody's sender.
+static void set_sender(ic_lua_body *body, ic_message *message,
+                       const send_options *options) {
+  if (!body->is_host) {
+    message->sender = ic_isolate_hold(body->base.isolate);
+  }
+  if (options->reply_to) {
+    message->reply_to = ic_isolate_hold(options->reply_to->isolate);
+    message->request = options->reply_to->request;
+  }
+}
+
+// A message to a ref that stands for a request is that request's answer.
+static void address(const ic_lua_ref *to, ic_message *message) {
+  if (to->request == 0) return;
+  message->kind = IC_MESSAGE_REPLY;
+  message->request = to->request;
+}
+
+// ref:send(value, options) -> true | nil, message, code
+static int send(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_lua_ref *to = check_self(L, "send");
+  if (lua_isnone(L, 2)) {
+    return luaL_error(L, "ref:send wants a value to send, got nothing");
+  }
+  send_options options = check_options(L, 3);
+  ic_message *message;
+  ic_status status = encode(L, body, 2, "message", &options.extras, &message);
+  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  set_sender(body, message, &options);
+  address(to, message);
+  return ic_lua_ref_send(L, body, to->isolate, message);
+}
+
+// sendRequest(ref, value, number, type | nil) -> as send
+static int send_request(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_lua_ref *to = check_self(L, "request");
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 3);
+  extras behind = {.type = lua_isnoneornil(L, 4) ? 0 : 4};
+  ic_message *message;
+  ic_status status = encode(L, body, 2, "message", &behind, &message);
+  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  set_sender(body, message, &(send_options){0});
+  message->reply_to = ic_isolate_hold(body->base.isolate);
+  message->request = request;
+  return ic_lua_ref_send(L, body, to->isolate, message);
+}
+
+// Pushes the isolate's properties: decoded once for each ref.
+static void push_properties(lua_State *L, ic_lua_ref *ref, int index) {
+  if (lua_getiuservalue(L, index, 1) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  ic_lua_body *body = ic_body_of(L);
+  const ic_message *properties = ref->isolate->properties;
+  if (!properties) {
+    lua_newtable(L);
+  } else {
+    const ic_message *outer = body->decoding;
+    body->decoding = properties;
+    ic_status status =
+        ic_value_decode(L, &body->scratch, &body->hooks, properties->bytes,
+                        properties->value_size);
+    body->decoding = outer;
+    if (status != IC_OK) luaL_error(L, "%s", body->scratch.text);
+  }
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, index, 1);
+}
+
+// ref:property(key) -> value | nil
+static int property(lua_State *L) {
+  ic_lua_ref *ref = check_self(L, "property");
+  luaL_argexpected(L, !lua_isnoneornil(L, 2), 2, "key");
+  lua_settop(L, 2);
+  push_properties(L, ref, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+// The index of refs: methods (the second upvalue), path and alive.
+static int get_field(lua_State *L) {
+  ic_lua_ref *ref = luaL_checkudata(L, 1, REF_TYPE);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
+  const char *name = lua_tostring(L, 2);
+  if (name && strcmp(name, "path") == 0) {
+    lua_pushstring(L, ref->isolate->path);
+  } else if (name && strcmp(name, "alive") == 0) {
+    lua_pushboolean(L, ic_ref_is_alive(ref->isolate));
+  } else {
+    return luaL_error(L, "a ref has no field '%s'", luaL_tolstring(L, 2, NULL));
+  }
+  return 1;
+}
+
+static int equals(lua_State *L) {
+  ic_lua_ref *a = ic_lua_ref_test(L, 1);
+  ic_lua_ref *b = ic_lua_ref_test(L, 2);
+  lua_pushboolean(L, a && b && a->isolate->id == b->isolate->id &&
+                         a->isolate->cluster_key == b->isolate->cluster_key);
+  return 1;
+}
+
+static int to_string(lua_State *L) {
+  ic_lua_ref *ref = luaL_checkudata(L, 1, REF_TYPE);
+  lua_pushfstring(L, "isolate %s", ref->isolate->path);
+  return 1;
+}
+
+// self() -> the ref of the isolate that runs
+static int self(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_lua_ref_push(L, body, body->base.isolate, 0);
+  return 1;
+}
+
+// properties(ref) -> its table
+static int properties(lua_State *L) {
+  push_properties(L, check_self(L, "property"), 1);
+  return 1;
+}
+
+// isRef(value) -> boolean
+static int is_ref(lua_State *L) {
+  lua_pushboolean(L, ic_lua_ref_test(L, 1) != NULL);
+  return 1;
+}
+
+static void make_cache(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
+}
+
+static void make_type(lua_State *L, int body, int methods) {
+  static const luaL_Reg metamethods[] = {{"__gc", free_ref},
+                                         {"__eq", equals},
+                                         {"__tostring", to_string},
+                                         {NULL, NULL}};
+  luaL_newmetatable(L, REF_TYPE);
+  luaL_setfuncs(L, metamethods, 0);
+  lua_pushvalue(L, body);
+  lua_pushvalue(L, methods);
+  lua_pushcclosure(L, get_field, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pushliteral(L, "isolate ref");
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+void ic_lua_ref_open(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"send", send}, {"property", property}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sendRequest", send_request},
+                                       {"self", self},
+                                       {"properties", properties},
+                                       {"isRef", is_ref},
+                                       {NULL, NULL}};
+  int table = lua_gettop(L);
+  int body = table - 1;
+  lua_pushvalue(L, body);
+  luaL_setfuncs(L, functions, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, body);
+  luaL_setfuncs(L, methods, 1);
+  make_cache(L);
+  make_type(L, body, lua_gettop(L));
+  lua_setfield(L, table, "refMethods");  // for what Lua code adds
+}

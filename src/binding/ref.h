@@ -1,0 +1,52 @@
+// ref.h - refs as Lua values: userdata that count an isolate.
+//
+// In one state the same isolate is the same userdata for as long as that lives,
+// so that its properties are decoded once. A ref that answers a request also
+// knows the request's number; each such is a userdata of its own.
+
+#ifndef IC_LUA_REF_H
+#define IC_LUA_REF_H
+
+#include <lua.h>
+
+#include "binding/body.h"
+
+typedef struct {
+  ic_isolate *isolate;  // counted; NULL only while it is being made
+  uint64_t request;     // 0: none
+} ic_lua_ref;
+
+// Pushes the ref of [isolate]. Stack: [-0, +1]. Raises memory errors.
+void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
+                     uint64_t request);
+
+// The ref at [index], or NULL. Stack: [-0, +0], 2 free slots. Never raises.
+ic_lua_ref *ic_lua_ref_test(lua_State *L, int index);
+
+// How the values of [body] carry refs.
+ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body);
+
+// Encodes the value at [index] as a message, which the errors call [name].
+//
+// Ownership: gives [out]. Stack: [-0, +0]. Never raises.
+// Errors: IC_UNSENDABLE, IC_MEMORY; text in the scratch.
+ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
+                            const char *name, ic_message **out);
+
+// As ic_lua_ref_encode: the answer of [body] to [question], addressed.
+ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
+                            const ic_message *question, ic_message **out);
+
+// Sends [message] from [body]; what is left to its caller on an error is freed.
+// Pushes true, or nil, a text and a code; returns how many.
+int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                    ic_message *message);
+
+// Pushes nil, [text] and the name of [status]; returns 3.
+int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text);
+
+// Adds the functions for refs to the table on the top. Below it is the body.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_lua_ref_open(lua_State *L);
+
+#endif

@@ -1,0 +1,55 @@
+// value.c - the memory that encode.c and decode.c use again and again.
+
+#include "binding/value.h"
+
+#include <stdlib.h>
+
+#include "binding/value_scratch.h"
+
+// A list that is larger after a call is freed: one huge value must not cost an
+// isolate that memory for the rest of its life.
+#define KEPT_BYTES ((size_t)1 << 20)
+
+void ic_value_scratch_init(ic_value_scratch *scratch) {
+  *scratch = (ic_value_scratch){0};
+  ic_buffer_init(&scratch->joined, 0);
+}
+
+static void free_list(ic_value_list *list) {
+  free(list->items);
+  *list = (ic_value_list){0};
+}
+
+void ic_value_scratch_fini(ic_value_scratch *scratch) {
+  free_list(&scratch->encode_frames);
+  free_list(&scratch->tables);
+  free_list(&scratch->slots);
+  free_list(&scratch->references);
+  free_list(&scratch->decode_frames);
+  free_list(&scratch->buckets);
+  ic_codec_sizes_fini(&scratch->sizes);
+  ic_buffer_fini(&scratch->joined);
+}
+
+void ic_value_scratch_reset(ic_value_scratch *scratch) {
+  scratch->decoding = false;
+}
+
+ic_status ic_value_scratch_grow(ic_value_list *list, size_t count,
+                                size_t item_size) {
+  size_t capacity = list->capacity ? list->capacity : 16;
+  while (capacity < count) {
+    if (capacity > SIZE_MAX / 2) return IC_MEMORY;
+    capacity *= 2;
+  }
+  if (capacity > SIZE_MAX / item_size) return IC_MEMORY;
+  void *items = realloc(list->items, capacity * item_size);
+  if (!items) return IC_MEMORY;
+  list->items = items;
+  list->capacity = capacity;
+  return IC_OK;
+}
+
+void ic_value_scratch_trim_list(ic_value_list *list, size_t item_size) {
+  if (list->capacity > KEPT_BYTES / item_size) free_list(list);
+}

@@ -1,0 +1,417 @@
+// cluster.c - a cluster is used by whoever started it and by every isolate whose
+// thread runs; the last of them frees it.
+
+#include "core/cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/ref.h"
+
+// After its timeout a shutdown gives killed isolates this long to notice, and
+// signals them again in between, as a signal can come where it has no effect.
+enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
+
+// All clusters of the process, to find one by the key in a ref's bytes.
+static ic_mutex process_mutex = {PTHREAD_MUTEX_INITIALIZER};
+static ic_cluster *process_clusters;  // guard: process_mutex
+
+static void enter_process(ic_cluster *cluster) {
+  ic_mutex_lock(&process_mutex);
+  cluster->next_in_process = process_clusters;
+  process_clusters = cluster;
+  ic_mutex_unlock(&process_mutex);
+}
+
+static void leave_process_locked(ic_cluster *cluster) {
+  ic_cluster **link = &process_clusters;
+  while (*link != cluster) link = &(*link)->next_in_process;
+  *link = cluster->next_in_process;
+}
+
+ic_cluster *ic_cluster_find(uint64_t key) {
+  ic_mutex_lock(&process_mutex);
+  ic_cluster *cluster = process_clusters;
+  while (cluster && cluster->key != key) cluster = cluster->next_in_process;
+  if (cluster) ic_cluster_hold(cluster);
+  ic_mutex_unlock(&process_mutex);
+  return cluster;
+}
+
+static uint64_t random_key(void) {
+  uint64_t key = 0;
+  if (getrandom(&key, sizeof key, 0) != sizeof key) {
+    key = (uint64_t)ic_now_ns();
+  }
+  return (key >> 1) | 1;
+}
+
+ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
+  ic_cluster *cluster = calloc(1, sizeof *cluster);
+  if (!cluster) return IC_MEMORY;
+  atomic_init(&cluster->users, 1);
+  cluster->key = random_key();
+  if (options) {
+    cluster->report = options->report;
+    cluster->report_context = options->report_context;
+  }
+  ic_registry_init(&cluster->registry, cluster->key);
+  ic_scheduler_init(&cluster->scheduler);
+  enter_process(cluster);
+  *out = cluster;
+  return IC_OK;
+}
+
+ic_cluster *ic_cluster_hold(ic_cluster *cluster) {
+  atomic_fetch_add_explicit(&cluster->users, 1, memory_order_relaxed);
+  return cluster;
+}
+
+static void free_modules(ic_module *module) {
+  while (module) {
+    ic_module *next = module->next;
+    free(module);
+    module = next;
+  }
+}
+
+// The count falls to 0 only under the process's mutex, so that ic_cluster_find
+// never revives a cluster.
+void ic_cluster_release(ic_cluster *cluster) {
+  ic_mutex_lock(&process_mutex);
+  bool last = atomic_fetch_sub_explicit(&cluster->users, 1,
+                                        memory_order_acq_rel) == 1;
+  if (last) leave_process_locked(cluster);
+  ic_mutex_unlock(&process_mutex);
+  if (!last) return;
+  if (cluster->shutdown_thread_known) {
+    if (ic_thread_is_self(cluster->shutdown_thread)) {
+      ic_thread_detach_self();
+    } else {
+      ic_thread_join(cluster->shutdown_thread);
+    }
+  }
+  ic_scheduler_fini(&cluster->scheduler);
+  ic_registry_fini(&cluster->registry);
+  free_modules(cluster->modules);
+  free(cluster);
+}
+
+void ic_cluster_free(ic_cluster *cluster) {
+  if (!cluster) return;
+  ic_cluster_shutdown(cluster, FREE_TIMEOUT_MS);
+  ic_cluster_release(cluster);
+}
+
+ic_status ic_cluster_register_module(ic_cluster *cluster, const char *name,
+                                     ic_open_function open) {
+  size_t size = strlen(name) + 1;
+  ic_module *module = malloc(sizeof *module + size);
+  if (!module) return IC_MEMORY;
+  memcpy(module->name, name, size);
+  module->open = open;
+  ic_mutex_lock(&cluster->registry.mutex);
+  module->next = cluster->modules;
+  cluster->modules = module;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  return IC_OK;
+}
+
+// --- An isolate's life ------------------------------------------------------
+
+// Tells the spawner how its spawn went. Takes [text].
+static void tell_spawner(const ic_message *request, ic_isolate *isolate,
+                         ic_status status, char *text) {
+  ic_message *event = ic_message_new_event(IC_MESSAGE_SPAWNED);
+  if (!event) {
+    free(text);
+    return;
+  }
+  event->request = request->request;
+  event->status = status;
+  event->text = text;
+  if (status == IC_OK) event->sender = ic_isolate_hold(isolate);
+  if (ic_isolate_push(request->reply_to, event) != IC_OK) {
+    ic_message_free(event);
+  }
+}
+
+static ic_status load_and_publish(ic_isolate *isolate, char **text) {
+  ic_message *start = ic_message_new_event(IC_MESSAGE_START);
+  if (!start) return IC_MEMORY;
+  ic_status status = isolate->body->class->load(isolate->body, text);
+  if (status == IC_OK) {
+    status = ic_registry_publish(&isolate->cluster->registry, isolate, start);
+  }
+  if (status != IC_OK) ic_message_free(start);
+  return status;
+}
+
+// On the isolate's thread: what ic_cluster_start left to do.
+static bool life_load(ic_isolate *isolate, const ic_message *request) {
+  if (request->kind == IC_MESSAGE_CANCEL) return false;
+  char *text = NULL;
+  ic_status status = load_and_publish(isolate, &text);
+  if (status != IC_OK) {
+    // The path is free again before the spawner hears of it.
+    ic_registry_remove(&isolate->cluster->registry, isolate, NULL);
+  }
+  tell_spawner(request, isolate, status, text);
+  return status == IC_OK;
+}
+
+void ic_cluster_drop(ic_cluster *cluster, ic_message *chain) {
+  uint64_t dropped = 0;
+  for (ic_message *message = chain; message; message = message->next) {
+    if (message->kind != IC_MESSAGE_VALUE) continue;
+    dropped++;
+    ic_ref_refuse(message);
+  }
+  ic_message_free_chain(chain);
+  if (dropped > 0) ic_registry_count_dead(&cluster->registry, dropped);
+}
+
+// The mailbox is closed first, so that nothing is sent to what is being freed;
+// the down is told last, when nothing of the isolate is left.
+static void life_end(ic_isolate *isolate) {
+  ic_cluster_drop(isolate->cluster, ic_mailbox_close(&isolate->mailbox));
+  const char *reason = isolate->body->reason;
+  isolate->body->class->free(isolate->body);
+  ic_registry_remove(&isolate->cluster->registry, isolate, reason);
+}
+
+static const ic_life life = {life_load, life_end, ic_cluster_release};
+
+// The thread of [isolate] runs and waits for [first], which publishing may
+// refuse. The registry's user of the isolate goes with a failure.
+static ic_status begin(ic_isolate *isolate, ic_start *start,
+                       ic_message *first) {
+  if (start->load_later) {
+    first->kind = IC_MESSAGE_LOAD;
+    first->request = start->request;
+    first->reply_to = ic_isolate_hold(start->spawner);
+    ic_isolate_push(isolate, first);
+    return IC_OK;
+  }
+  ic_registry *registry = &isolate->cluster->registry;
+  ic_status status = ic_registry_publish(registry, isolate, first);
+  if (status == IC_OK) return IC_OK;
+  ic_registry_remove(registry, isolate, NULL);
+  first->kind = IC_MESSAGE_CANCEL;
+  // The mailbox is open: only the thread closes it, and that waits.
+  ic_isolate_push(isolate, first);
+  return status;
+}
+
+// Loads the body and starts the thread. On an error nothing is left but the
+// isolate's entry in the registry.
+static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
+                        ic_start *start, char **text) {
+  isolate->cluster = cluster;
+  isolate->life = &life;
+  isolate->properties = start->properties;
+  isolate->body = start->body;
+  start->body->isolate = isolate;
+  ic_status status = IC_OK;
+  if (!start->load_later) status = start->body->class->load(start->body, text);
+  if (status != IC_OK) return status;
+  ic_cluster_hold(cluster);
+  ic_isolate_hold(isolate);
+  status = ic_scheduler_start(&cluster->scheduler, isolate);
+  if (status == IC_OK) return IC_OK;
+  ic_isolate_release(isolate);
+  ic_cluster_release(cluster);
+  return status;
+}
+
+ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
+                           ic_isolate **out, char **text) {
+  ic_message *first = ic_message_new_event(IC_MESSAGE_START);
+  ic_isolate *isolate = NULL;
+  ic_status status = IC_MEMORY;
+  if (first) {
+    status = ic_registry_reserve(&cluster->registry, start->path, false,
+                                 &isolate);
+  }
+  if (status != IC_OK) {
+    start->body->class->free(start->body);
+    if (start->properties) ic_message_free(start->properties);
+    if (first) ic_message_free(first);
+    return status;
+  }
+  ic_isolate_hold(isolate);  // for [out]
+  status = set_up(cluster, isolate, start, text);
+  if (status == IC_OK) {
+    status = begin(isolate, start, first);
+  } else {
+    ic_message_free(first);
+    ic_mailbox_close(&isolate->mailbox);
+    start->body->class->free(start->body);
+    ic_registry_remove(&cluster->registry, isolate, NULL);
+  }
+  if (status == IC_OK) {
+    *out = isolate;
+  } else {
+    ic_isolate_release(isolate);
+  }
+  return status;
+}
+
+// --- Looking up and waiting -------------------------------------------------
+
+ic_status ic_cluster_lookup(ic_cluster *cluster, const char *path,
+                            ic_ref **out) {
+  return ic_registry_find(&cluster->registry, path, out);
+}
+
+ic_status ic_cluster_lookup_all(ic_cluster *cluster, const char *prefix,
+                                ic_ref ***out, size_t *count) {
+  ic_ref_list list = {0};
+  ic_status status = ic_registry_list(&cluster->registry, prefix, &list);
+  if (status != IC_OK) return status;
+  *out = list.items;
+  *count = list.count;
+  return IC_OK;
+}
+
+ic_status ic_cluster_wait(ic_cluster *cluster, int64_t timeout_ms) {
+  int64_t deadline_ns = ic_deadline_ns(timeout_ms);
+  return ic_registry_wait_empty(&cluster->registry, &deadline_ns);
+}
+
+bool ic_cluster_is_up(ic_cluster *cluster) {
+  ic_mutex_lock(&cluster->registry.mutex);
+  bool up = cluster->registry.node != IC_NODE_DOWN;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  return up;
+}
+
+void ic_cluster_totals(ic_cluster *cluster, ic_totals *out, size_t *live) {
+  ic_mutex_lock(&cluster->registry.mutex);
+  *out = cluster->registry.totals;
+  *live = cluster->registry.isolates;
+  ic_mutex_unlock(&cluster->registry.mutex);
+}
+
+bool ic_cluster_report(ic_cluster *cluster, const char *path,
+                       const char *text) {
+  if (!cluster->report) return false;
+  cluster->report(cluster->report_context, path, text);
+  return true;
+}
+
+// --- Shutdown ---------------------------------------------------------------
+
+// Ends by force what is left after the timeout; true if nothing was.
+static bool kill_the_rest(ic_cluster *cluster) {
+  int64_t give_up_ns = ic_deadline_ns(KILL_GRACE_MS);
+  int64_t again_ns = 0;
+  if (ic_registry_wait_empty(&cluster->registry, &again_ns) == IC_OK) {
+    return true;
+  }
+  do {
+    ic_scheduler_kill_all(&cluster->scheduler);
+    again_ns = ic_deadline_ns(KILL_EVERY_MS);
+  } while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
+           ic_now_ns() < give_up_ns);
+  ic_isolate *isolate;
+  while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
+         (isolate = ic_scheduler_abandon(&cluster->scheduler)) != NULL) {
+    ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
+    ic_registry_remove(&cluster->registry, isolate, "killed");
+    ic_isolate_release(isolate);
+  }
+  return false;
+}
+
+static void *shutdown_thread(void *argument) {
+  ic_cluster *cluster = argument;
+  ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
+  ic_registry_wait_empty(&cluster->registry, &cluster->shutdown_deadline_ns);
+  bool all_agreed = kill_the_rest(cluster);
+  ic_scheduler_join(&cluster->scheduler);
+  ic_mutex_lock(&cluster->registry.mutex);
+  cluster->all_agreed = all_agreed;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  ic_registry_set_node(&cluster->registry, IC_NODE_DOWN);
+  ic_cluster_release(cluster);
+  return NULL;
+}
+
+static ic_status begin_locked(ic_cluster *cluster, int64_t deadline_ns) {
+  ic_registry *registry = &cluster->registry;
+  if (registry->node != IC_NODE_UP) {
+    if (deadline_ns < cluster->shutdown_deadline_ns) {
+      cluster->shutdown_deadline_ns = deadline_ns;
+      ic_condition_broadcast(&registry->changed);
+    }
+    return IC_OK;
+  }
+  registry->node = IC_NODE_STOPPING;
+  cluster->shutdown_deadline_ns = deadline_ns;
+  ic_cluster_hold(cluster);
+  ic_status status =
+      ic_thread_start(&cluster->shutdown_thread, IC_SMALL_STACK_BYTES,
+                      shutdown_thread, cluster);
+  cluster->shutdown_thread_known = status == IC_OK;
+  if (status != IC_OK) {
+    registry->node = IC_NODE_UP;
+    atomic_fetch_sub(&cluster->users, 1);  // not the last: the caller has one
+  }
+  return status;
+}
+
+ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms) {
+  ic_mutex_lock(&cluster->registry.mutex);
+  ic_status status = begin_locked(cluster, ic_deadline_ns(timeout_ms));
+  ic_mutex_unlock(&cluster->registry.mutex);
+  return status;
+}
+
+bool ic_cluster_end_shutdown(ic_cluster *cluster) {
+  ic_registry *registry = &cluster->registry;
+  ic_mutex_lock(&registry->mutex);
+  while (registry->node != IC_NODE_DOWN) {
+    ic_condition_wait(&registry->changed, &registry->mutex, IC_NEVER);
+  }
+  bool all_agreed = cluster->all_agreed;
+  bool must_join = cluster->shutdown_thread_known;
+  cluster->shutdown_thread_known = false;
+  ic_mutex_unlock(&registry->mutex);
+  if (must_join) ic_thread_join(cluster->shutdown_thread);
+  return all_agreed;
+}
+
+ic_status ic_cluster_shutdown(ic_cluster *cluster, int64_t timeout_ms) {
+  ic_status status = ic_cluster_begin_shutdown(cluster, timeout_ms);
+  if (status != IC_OK) return status;
+  return ic_cluster_end_shutdown(cluster) ? IC_OK : IC_TIMEOUT;
+}
+
+// A cluster that is not down yet, counted for the caller; NULL: there is none.
+static ic_cluster *find_up(void) {
+  ic_mutex_lock(&process_mutex);
+  ic_cluster *cluster = process_clusters;
+  while (cluster && !ic_cluster_is_up(cluster)) {
+    cluster = cluster->next_in_process;
+  }
+  if (cluster) ic_cluster_hold(cluster);
+  ic_mutex_unlock(&process_mutex);
+  return cluster;
+}
+
+size_t ic_cluster_shutdown_all(int64_t timeout_ms) {
+  ic_mutex_lock(&process_mutex);
+  for (ic_cluster *cluster = process_clusters; cluster;
+       cluster = cluster->next_in_process) {
+    ic_cluster_begin_shutdown(cluster, timeout_ms);
+  }
+  ic_mutex_unlock(&process_mutex);
+  size_t count = 0;
+  for (ic_cluster *cluster; (cluster = find_up()) != NULL; count++) {
+    ic_cluster_end_shutdown(cluster);
+    ic_cluster_release(cluster);
+  }
+  return count;
+}

@@ -1,0 +1,83 @@
+// cluster.h - a node's isolates together: spawning, shutting down, counting.
+
+#ifndef IC_CLUSTER_H
+#define IC_CLUSTER_H
+
+#include "core/registry.h"
+#include "core/scheduler.h"
+
+typedef struct ic_module {
+  struct ic_module *next;
+  ic_open_function open;
+  char name[];
+} ic_module;
+
+struct ic_cluster {
+  _Atomic uint32_t users;
+  uint64_t key;  // random, 63 bits: tells refs of this cluster from others
+  ic_registry registry;
+  ic_scheduler scheduler;
+  ic_report_function report;
+  void *report_context;
+
+  // Guard: the registry's mutex.
+  int64_t shutdown_deadline_ns;
+  bool all_agreed;
+  bool shutdown_thread_known;  // started, and to be joined
+  ic_thread shutdown_thread;
+  ic_module *modules;  // only ever grows, at its head
+
+  // Guard: the mutex of the process's list.
+  ic_cluster *next_in_process;
+};
+
+ic_cluster *ic_cluster_hold(ic_cluster *cluster);
+
+// The last user frees it; isolates that run are users.
+void ic_cluster_release(ic_cluster *cluster);
+
+// The cluster of this process with [key], counted for the caller; NULL if none.
+ic_cluster *ic_cluster_find(uint64_t key);
+
+typedef struct {
+  const char *path;  // as ic_registry_reserve
+  ic_message *properties;
+  ic_body *body;
+  // False: the body is loaded by the calling thread. True: by the isolate's own;
+  // the outcome then comes to [spawner] as a SPAWNED message with [request].
+  bool load_later;
+  ic_isolate *spawner;
+  uint64_t request;
+} ic_start;
+
+// Starts an isolate. On IC_OK it is registered, or, with load_later, will be.
+//
+// Ownership: takes the properties and the body, whatever comes; copies the
+//            path; gives [out], and [message] where the body does not load.
+// Errors: IC_IN_USE, IC_DOWN, IC_INVALID, IC_LOAD, IC_MEMORY.
+ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
+                           ic_isolate **out, char **message);
+
+// Throws away messages that nobody will read: counts them, and answers the
+// requests among them. Takes [chain].
+void ic_cluster_drop(ic_cluster *cluster, ic_message *chain);
+
+// Begins a shutdown on a thread of its own; one that runs already is only made
+// to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY.
+ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms);
+
+// Whether all isolates agreed to the shutdown, which is complete; joins its
+// thread.
+bool ic_cluster_end_shutdown(ic_cluster *cluster);
+
+// Shuts down all clusters of the process at once, and waits for their ends; how
+// many there were.
+size_t ic_cluster_shutdown_all(int64_t timeout_ms);
+
+// Reports an uncaught error to whoever was named to hear of it; false: nobody.
+bool ic_cluster_report(ic_cluster *cluster, const char *path, const char *text);
+
+// What all isolates did until now, the living ones included, and how many live.
+void ic_cluster_totals(ic_cluster *cluster, ic_totals *out, size_t *live);
+
+#endif

@@ -1,0 +1,98 @@
+// isolate.c - counting who still needs an isolate, sending to it, and waiting
+// for what was sent.
+
+#include "core/isolate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static _Atomic uint64_t last_id;
+
+ic_status ic_isolate_new(const char *path, ic_isolate **out) {
+  ic_isolate *isolate = calloc(1, sizeof *isolate);
+  if (!isolate) return IC_MEMORY;
+  isolate->path = strdup(path);
+  if (!isolate->path) {
+    free(isolate);
+    return IC_MEMORY;
+  }
+  isolate->id = atomic_fetch_add(&last_id, 1) + 1;
+  atomic_init(&isolate->descriptor, -1);
+  atomic_init(&isolate->users, 1);
+  ic_mailbox_init(&isolate->mailbox);
+  ic_parker_init(&isolate->parker);
+  *out = isolate;
+  return IC_OK;
+}
+
+ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
+  atomic_fetch_add_explicit(&isolate->users, 1, memory_order_relaxed);
+  return isolate;
+}
+
+void ic_isolate_release(ic_isolate *isolate) {
+  // acq_rel: the one that frees sees all that the other users wrote.
+  if (!isolate || atomic_fetch_sub_explicit(&isolate->users, 1,
+                                            memory_order_acq_rel) != 1) {
+    return;
+  }
+  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  if (isolate->properties) ic_message_free(isolate->properties);
+  ic_parker_fini(&isolate->parker);
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor >= 0) close(descriptor);
+  free(isolate->path);
+  free(isolate);
+}
+
+ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
+  bool wake;
+  ic_status status = ic_mailbox_push(&to->mailbox, message, &wake);
+  if (status == IC_OK && wake) ic_isolate_wake(to);
+  return status;
+}
+
+// A write can only fail where the count is at its end, and then it is readable.
+static void signal_descriptor(int descriptor) {
+  uint64_t one = 1;
+  ssize_t written = write(descriptor, &one, sizeof one);
+  (void)written;
+}
+
+void ic_isolate_wake(ic_isolate *isolate) {
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor >= 0) signal_descriptor(descriptor);
+  ic_parker_unpark(&isolate->parker);
+}
+
+int ic_isolate_open_descriptor(ic_isolate *isolate) {
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor >= 0) return descriptor;
+  descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  atomic_store(&isolate->descriptor, descriptor);
+  return descriptor;
+}
+
+void ic_isolate_settle_descriptor(ic_isolate *isolate, bool waiting) {
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor < 0) return;
+  uint64_t count;
+  ssize_t got = read(descriptor, &count, sizeof count);
+  (void)got;
+  // Asleep, so that the next push wakes, which signals the descriptor.
+  if (waiting || !ic_mailbox_sleep(&isolate->mailbox)) {
+    signal_descriptor(descriptor);
+  }
+}
+
+ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
+  ic_message *chain = ic_mailbox_take(&isolate->mailbox);
+  if (chain || deadline_ns == 0) return chain;
+  if (ic_mailbox_sleep(&isolate->mailbox)) {
+    ic_parker_park(&isolate->parker, deadline_ns);
+    ic_mailbox_awake(&isolate->mailbox);
+  }
+  return ic_mailbox_take(&isolate->mailbox);
+}

@@ -1,0 +1,145 @@
+// isolate.h - what an isolate is to the core: an identity, a mailbox, a body.
+//
+// A ref (ic_ref in the public header) is a counted pointer to this struct. It
+// stands for one life: id, path and properties stay readable for as long as
+// somebody holds it, and the mailbox is closed for good when the isolate ends,
+// so a ref never answers for whoever takes the path next.
+//
+// A body is what the isolate runs. The core knows none: the binding has one
+// that runs Lua, the C tests have theirs.
+
+#ifndef IC_ISOLATE_H
+#define IC_ISOLATE_H
+
+#include <stdatomic.h>
+
+#include "core/mailbox.h"
+#include "core/sync.h"
+
+typedef struct ic_body ic_body;
+
+// The methods of a body. All but interrupt are called by one thread at a time.
+typedef struct {
+  // Makes ready to run. On an error [message] gets a text, to be freed by the
+  // caller, or stays NULL. Errors: IC_LOAD, IC_MEMORY.
+  ic_status (*load)(ic_body *body, char **message);
+
+  // Handles what came and what is due. Takes [chain] (may be NULL). False: the
+  // isolate is over, and the body has named the reason. Else [deadline_ns] is
+  // when it wants to run again though nothing comes.
+  bool (*run)(ic_body *body, ic_message *chain, int64_t *deadline_ns);
+
+  // Called in a signal handler, in the middle of load or run, when the isolate
+  // is to be killed: makes the code that runs give up.
+  void (*interrupt)(ic_body *body);
+
+  void (*free)(ic_body *body);
+} ic_body_class;
+
+struct ic_body {
+  const ic_body_class *class;
+  ic_isolate *isolate;  // set before load; outlives the body
+  const char *reason;   // why it ended: set before run answers false; static
+};
+
+// What happens to an isolate on its thread that is not the body's matter.
+typedef struct {
+  // Loads it there, and registers it or drops it. False: it was dropped.
+  bool (*load)(ic_isolate *isolate, const ic_message *request);
+  // It has ended, or never began: unregisters it and frees the body.
+  void (*end)(ic_isolate *isolate);
+  // The thread is about to return: the cluster has one user less.
+  void (*left)(ic_cluster *cluster);
+} ic_life;
+
+typedef struct ic_scheduler ic_scheduler;
+
+// What an isolate can hear of: flags.
+enum { IC_WATCH_UP = 1, IC_WATCH_DOWN = 2, IC_WATCH_NODE = 4 };
+
+typedef enum {
+  IC_STAGE_RESERVED,  // has its path, is not to be found
+  IC_STAGE_LIVE,
+  IC_STAGE_ENDED
+} ic_stage;
+
+struct ic_isolate {
+  // Written once, before anybody else knows the isolate.
+  uint64_t id;           // unique in the process, never 0
+  uint64_t cluster_key;  // 0: a port that belongs to no cluster
+  char *path;
+  ic_message *properties;  // or NULL
+  const ic_life *life;
+  ic_body *body;
+  ic_cluster *cluster;  // counted by the isolate until it has ended
+
+  _Atomic uint32_t users;
+  ic_mailbox mailbox;
+  ic_parker parker;
+  _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
+
+  _Atomic bool killed;     // the code is to be given up; never unset
+
+  // Counters: written by the isolate's thread, read by any.
+  _Atomic uint64_t sent;
+  _Atomic uint64_t received;  // values given to a handler
+  _Atomic uint64_t handled;   // messages of any kind taken off the queue
+  _Atomic uint64_t late_replies;
+  _Atomic uint64_t memory_bytes;
+
+  // Guard: the registry's mutex.
+  ic_stage stage;
+  const char *reason;  // once ended; static
+  bool in_map;      // has a path that others may find
+  bool is_port;     // not counted as an isolate
+  ic_isolate *next_in_bucket;
+
+  // Guard: the scheduler's mutex; [scheduler] is written before the thread is.
+  ic_scheduler *scheduler;
+  bool thread_runs;   // and the scheduler waits for it
+  bool thread_known;  // [thread] is set
+  ic_thread thread;
+  ic_isolate *previous_thread, *next_thread;
+};
+
+// A new isolate with a copy of [path] and one user; the caller sets the rest
+// before anybody else sees it. Errors: IC_MEMORY.
+ic_status ic_isolate_new(const char *path, ic_isolate **out);
+
+ic_isolate *ic_isolate_hold(ic_isolate *isolate);
+
+// The last user frees it. NULL is allowed.
+void ic_isolate_release(ic_isolate *isolate);
+
+// Puts [message] into the mailbox of [to] and wakes it if it sleeps.
+//
+// Ownership: takes [message] on IC_OK. Threads: any. Errors: IC_GONE.
+ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
+
+// The messages that came, the oldest first. Where there are none, sleeps until
+// one comes, a wake or [deadline_ns] (0: does not sleep), and may return NULL.
+// Threads: only the reader.
+ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns);
+
+// Wakes the isolate's thread from its sleep, message or not. Threads: any.
+void ic_isolate_wake(ic_isolate *isolate);
+
+// Opens a descriptor that is readable from a wake until the next
+// ic_isolate_settle_descriptor. -1: the process has none left.
+int ic_isolate_open_descriptor(ic_isolate *isolate);
+
+// Makes the descriptor readable if [waiting] or if a message is in the mailbox;
+// else not, until the next message. Threads: only the reader.
+void ic_isolate_settle_descriptor(ic_isolate *isolate, bool waiting);
+
+// Counts up a counter that only the calling thread writes.
+static inline void ic_count(_Atomic uint64_t *counter) {
+  uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+  atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+}
+
+static inline uint64_t ic_counted(const _Atomic uint64_t *counter) {
+  return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,77 @@
+// mailbox.c - the chain in [head] runs from the newest to the oldest message;
+// take reverses it once for the whole batch.
+
+#include "core/mailbox.h"
+
+#include <stddef.h>
+
+// Their addresses are the states; nothing ever reads or writes through them.
+static ic_message asleep_mark;
+static ic_message closed_mark;
+#define ASLEEP (&asleep_mark)
+#define CLOSED (&closed_mark)
+
+void ic_mailbox_init(ic_mailbox *mailbox) {
+  atomic_init(&mailbox->head, NULL);
+  atomic_init(&mailbox->pushed, 0);
+}
+
+ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
+                          bool *wake) {
+  ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  do {
+    if (head == CLOSED) return IC_GONE;
+    message->next = head == ASLEEP ? NULL : head;
+  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head,
+                                                  message, memory_order_release,
+                                                  memory_order_relaxed));
+  atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
+  *wake = head == ASLEEP;
+  return IC_OK;
+}
+
+static ic_message *reverse(ic_message *newest) {
+  ic_message *oldest = NULL;
+  while (newest) {
+    ic_message *older = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = older;
+  }
+  return oldest;
+}
+
+ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
+  ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  do {
+    if (!head || head == ASLEEP || head == CLOSED) return NULL;
+  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, NULL,
+                                                  memory_order_acquire,
+                                                  memory_order_relaxed));
+  return reverse(head);
+}
+
+bool ic_mailbox_sleep(ic_mailbox *mailbox) {
+  ic_message *empty = NULL;
+  return atomic_compare_exchange_strong_explicit(
+             &mailbox->head, &empty, ASLEEP, memory_order_relaxed,
+             memory_order_relaxed) ||
+         empty == ASLEEP;
+}
+
+void ic_mailbox_awake(ic_mailbox *mailbox) {
+  ic_message *asleep = ASLEEP;
+  atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
+                                          memory_order_relaxed,
+                                          memory_order_relaxed);
+}
+
+ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
+  ic_message *head = atomic_exchange_explicit(&mailbox->head, CLOSED,
+                                              memory_order_acquire);
+  return head == ASLEEP || head == CLOSED ? NULL : reverse(head);
+}
+
+bool ic_mailbox_is_closed(const ic_mailbox *mailbox) {
+  return atomic_load_explicit(&mailbox->head, memory_order_relaxed) == CLOSED;
+}

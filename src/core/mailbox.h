@@ -1,0 +1,55 @@
+// mailbox.h - messages from any thread, in order, to the one thread that reads.
+//
+// A mailbox is the only way into an isolate. Closing it is final: later pushes
+// are refused.
+//
+// The whole state is one word, [head]: empty, asleep (empty, and the reader
+// must be woken), closed, or the newest message of a chain that leads to the
+// oldest. Every change is one compare-and-swap of that word, so there is one
+// order of all of them, and:
+//   - a push that replaces "asleep" learns so, and it alone wakes the reader;
+//   - "asleep" replaces only "empty", so the reader never sleeps on a message;
+//   - nothing replaces "closed", so no message is left behind in there.
+// The release of each push pairs with the acquire of take and close: what the
+// sender wrote into the message is seen by the reader.
+// spec/core/mailbox_test.c runs many senders against a sleeping reader and a
+// close, under ThreadSanitizer too.
+//
+// Threads: push, close - any; take, sleep, awake - only the reader.
+// Memory:  a message belongs to the mailbox from push until take or close.
+
+#ifndef IC_MAILBOX_H
+#define IC_MAILBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core/message.h"
+
+typedef struct {
+  _Atomic(ic_message *) head;
+  _Atomic uint64_t pushed;  // messages so far
+} ic_mailbox;
+
+void ic_mailbox_init(ic_mailbox *mailbox);
+
+// Ownership: takes [message] on IC_OK. [wake]: the reader sleeps, the caller
+// must wake it.
+// Errors: IC_GONE - closed.
+ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message, bool *wake);
+
+// All messages, the oldest first, linked by next; NULL if there are none.
+ic_message *ic_mailbox_take(ic_mailbox *mailbox);
+
+// Falls asleep; false where there is a message, or the mailbox is closed.
+bool ic_mailbox_sleep(ic_mailbox *mailbox);
+
+// Is awake again, whoever woke it.
+void ic_mailbox_awake(ic_mailbox *mailbox);
+
+// Closes for good and gives what was left, the oldest first.
+ic_message *ic_mailbox_close(ic_mailbox *mailbox);
+
+bool ic_mailbox_is_closed(const ic_mailbox *mailbox);
+
+#endif

@@ -1,0 +1,113 @@
+// message.h - what travels: an encoded value with its envelope.
+//
+// A message that Lua sends is one block: the header below, then its bytes, in
+// the ic_buffer that they were encoded into. One that a C program builds keeps
+// its bytes in a block of their own.
+//
+//   bytes  +---------------+------------------+----------------+
+//          | value (CBOR)  | correlation id   | type, NUL      |
+//          +---------------+------------------+----------------+
+//            value_size      correlation_size   type_size
+//
+// Refs inside the value are written as bytes (ref.c) and, so that the isolate
+// can be named by whoever reads them even when it has ended meanwhile, counted
+// in [refs].
+//
+// Threads: one at a time; a sent message belongs to the mailbox, then to the
+// receiver. Memory: ic_message_free frees all of it.
+
+#ifndef IC_MESSAGE_H
+#define IC_MESSAGE_H
+
+#include "core/buffer.h"
+#include "isolate_cluster.h"
+
+typedef struct ic_isolate ic_isolate;
+
+typedef enum {
+  IC_MESSAGE_VALUE,      // a value for onMessage
+  IC_MESSAGE_REPLY,      // the answer to a request; status: of the request
+  IC_MESSAGE_LOAD,       // first of all: load the entry on this thread
+  IC_MESSAGE_CANCEL,     // first of all: the spawn failed, end at once
+  IC_MESSAGE_START,      // registered: run the entry
+  IC_MESSAGE_SPAWNED,    // sender: the new isolate; status: of the spawn
+  IC_MESSAGE_UP,         // sender: the isolate that came up
+  IC_MESSAGE_DOWN,       // sender: the isolate that ended; reason
+  IC_MESSAGE_SHUTDOWN,   // the isolate is asked to end
+  IC_MESSAGE_NODE_EMPTY, // no isolate is left; sent to ports
+  IC_MESSAGE_NODE_DOWN   // the shutdown is complete; sent to ports
+} ic_message_kind;
+
+// Isolates that are counted for as long as the list holds them.
+typedef struct {
+  ic_isolate **items;
+  size_t count;
+  size_t capacity;
+} ic_ref_list;
+
+// Adds [isolate] and counts it. Errors: IC_MEMORY.
+ic_status ic_ref_list_add(ic_ref_list *list, ic_isolate *isolate);
+void ic_ref_list_fini(ic_ref_list *list);
+
+typedef struct ic_builder ic_builder;
+
+struct ic_message {
+  ic_message *next;      // the mailbox's, then the receiver's queue
+  ic_isolate *sender;    // counted, or NULL
+  ic_isolate *reply_to;  // counted, or NULL: the sender
+  uint64_t request;      // VALUE: which request of [reply_to] it is, 0: none;
+                         // REPLY, SPAWNED: which one it answers
+  uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
+  const char *reason;    // DOWN: static
+  char *text;            // SPAWNED: why not; owned, or NULL
+  ic_message_kind kind;
+  ic_status status;
+  uint32_t type_size;  // with its NUL; 0: none
+  size_t value_size;
+  size_t correlation_size;
+  const uint8_t *bytes;
+  ic_builder *builder;  // while a C program builds it
+  ic_ref_list refs;
+};
+
+// A message without a value. Gives; NULL where there is no memory.
+ic_message *ic_message_new_event(ic_message_kind kind);
+
+// The message whose bytes [buffer] holds: a value, and behind it [parts]. The
+// buffer's headroom is sizeof(ic_message), and it holds at least one byte.
+//
+// Ownership: takes the buffer's block and the list's items; both are empty then.
+typedef struct {
+  size_t correlation_size;
+  uint32_t type_size;
+} ic_message_parts;
+ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
+                            ic_ref_list *refs);
+
+// Completes a message that a C program built, to be sent now; [correlation] are
+// encoded bytes, [type] a string or NULL. May be called again as long as the
+// message was not sent.
+// Errors: IC_INVALID - no value, something left open, or no such message.
+//         IC_MEMORY.
+ic_status ic_message_finish(ic_message *message, const uint8_t *correlation,
+                            size_t correlation_size, const char *type);
+
+// The buffer of a message that is being built, for one more item to be written
+// into; [done] says that it was.
+// Errors: IC_INVALID - no item may stand here.
+ic_status ic_message_place(ic_message *message, ic_buffer **out);
+void ic_message_placed(ic_message *message);
+
+// A message with the same value and refs, and no envelope.
+// Errors: IC_INVALID - [message] is incomplete; IC_MEMORY.
+ic_status ic_message_copy(const ic_message *message, ic_message **out);
+
+// Frees every message of a chain.
+void ic_message_free_chain(ic_message *chain);
+
+static inline const char *ic_message_type_bytes(const ic_message *message) {
+  return (const char *)message->bytes + message->value_size +
+         message->correlation_size;
+}
+
+#endif

@@ -1,0 +1,131 @@
+// port.c - takes from the mailbox what is for the program, either when it asks
+// or on a thread that calls it.
+
+#include "core/port.h"
+
+#include <stdlib.h>
+
+struct ic_port {
+  ic_isolate *isolate;
+  ic_cluster *cluster;
+  ic_message *held;  // taken from the mailbox, not given yet; oldest first
+  bool node_is_down;
+  ic_port_function receive;
+  void *context;
+  ic_thread thread;  // with [receive]
+};
+
+// The next message for the program among those held, or NULL.
+static ic_message *next_held(ic_port *port) {
+  while (port->held) {
+    ic_message *message = port->held;
+    port->held = message->next;
+    message->next = NULL;
+    if (message->kind == IC_MESSAGE_VALUE) {
+      ic_count(&port->isolate->received);
+      return message;
+    }
+    if (message->kind == IC_MESSAGE_NODE_DOWN) port->node_is_down = true;
+    ic_message_free(message);
+  }
+  return NULL;
+}
+
+ic_status ic_port_take(ic_port *port, int64_t timeout_ms, ic_message **out) {
+  if (port->receive) return IC_INVALID;
+  int64_t deadline_ns = timeout_ms == 0 ? 0 : ic_deadline_ns(timeout_ms);
+  ic_status status = IC_OK;
+  ic_message *message;
+  while ((message = next_held(port)) == NULL && status == IC_OK) {
+    int64_t wait_ns = port->node_is_down ? 0 : deadline_ns;
+    port->held = ic_isolate_take(port->isolate, wait_ns);
+    if (port->held) continue;
+    if (port->node_is_down) {
+      status = IC_DOWN;
+    } else if (deadline_ns == 0 || ic_now_ns() >= deadline_ns) {
+      status = IC_TIMEOUT;
+    }
+  }
+  ic_isolate_settle_descriptor(port->isolate, port->held != NULL);
+  if (message) *out = message;
+  return message ? IC_OK : status;
+}
+
+static void *call_for_each(void *argument) {
+  ic_port *port = argument;
+  ic_isolate *isolate = port->isolate;
+  while (!atomic_load(&isolate->killed)) {
+    port->held = ic_isolate_take(isolate, IC_NEVER);
+    ic_message *message;
+    while (!atomic_load(&isolate->killed) &&
+           (message = next_held(port)) != NULL) {
+      port->receive(port->context, message);
+    }
+  }
+  return NULL;
+}
+
+static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
+                           ic_port *port) {
+  ic_registry *registry = &cluster->registry;
+  ic_status status =
+      ic_registry_reserve(registry, options->path, true, &port->isolate);
+  if (status != IC_OK) return status;
+  ic_isolate_hold(port->isolate);
+  ic_registry_watch(registry, port->isolate, IC_WATCH_NODE);
+  status = ic_registry_publish(registry, port->isolate, NULL);
+  if (status == IC_OK && options->receive) {
+    status = ic_thread_start(&port->thread, IC_THREAD_STACK_BYTES,
+                             call_for_each, port);
+  }
+  if (status == IC_OK) return IC_OK;
+  ic_cluster_drop(cluster, ic_mailbox_close(&port->isolate->mailbox));
+  ic_registry_remove(registry, port->isolate, NULL);
+  ic_isolate_release(port->isolate);
+  return status;
+}
+
+ic_status ic_port_open(ic_cluster *cluster, const ic_port_options *options,
+                       ic_port **out) {
+  static const ic_port_options none = {0};
+  if (!options) options = &none;
+  ic_port *port = calloc(1, sizeof *port);
+  if (!port) return IC_MEMORY;
+  port->cluster = ic_cluster_hold(cluster);
+  port->receive = options->receive;
+  port->context = options->context;
+  ic_status status = open_port(cluster, options, port);
+  if (status != IC_OK) {
+    ic_cluster_release(cluster);
+    free(port);
+    return status;
+  }
+  *out = port;
+  return IC_OK;
+}
+
+void ic_port_close(ic_port *port) {
+  if (!port) return;
+  ic_isolate *isolate = port->isolate;
+  ic_message *left = ic_mailbox_close(&isolate->mailbox);
+  if (port->receive) {
+    atomic_store(&isolate->killed, true);
+    ic_isolate_wake(isolate);
+    ic_thread_join(port->thread);
+  }
+  ic_cluster_drop(port->cluster, port->held);
+  ic_cluster_drop(port->cluster, left);
+  ic_registry_remove(&port->cluster->registry, isolate, "done");
+  ic_isolate_release(isolate);
+  ic_cluster_release(port->cluster);
+  free(port);
+}
+
+ic_ref *ic_port_ref(ic_port *port) { return port->isolate; }
+
+int ic_port_descriptor(ic_port *port) {
+  if (port->receive) return -1;
+  int descriptor = ic_isolate_open_descriptor(port->isolate);
+  ic_isolate_settle_descriptor(port->isolate, port->held != NULL);
+  return descriptor;
+}

@@ -1,0 +1,435 @@
+// registry.c - a hash table of paths, a list of watchers, and the announcing.
+
+#include "core/registry.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/path.h"
+
+struct ic_numbering {
+  ic_numbering *next;
+  uint64_t last;
+  char prefix[];
+};
+
+enum { FIRST_BUCKETS = 64 };
+
+void ic_registry_init(ic_registry *registry, uint64_t cluster_key) {
+  *registry = (ic_registry){.cluster_key = cluster_key};
+  ic_mutex_init(&registry->mutex);
+  ic_condition_init(&registry->changed);
+}
+
+void ic_registry_fini(ic_registry *registry) {
+  while (registry->numberings) {
+    ic_numbering *numbering = registry->numberings;
+    registry->numberings = numbering->next;
+    free(numbering);
+  }
+  for (size_t i = 0; i < registry->watcher_count; i++) {
+    ic_isolate_release(registry->watchers[i].isolate);
+  }
+  free(registry->watchers);
+  free(registry->buckets);
+  ic_condition_fini(&registry->changed);
+  ic_mutex_fini(&registry->mutex);
+}
+
+// --- Paths; all with the mutex held -----------------------------------------
+
+static size_t hash(const char *path) {
+  uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a
+  for (; *path; path++) hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
+  return (size_t)(hash ^ (hash >> 32));
+}
+
+static ic_isolate **bucket_locked(ic_registry *registry, const char *path) {
+  return &registry->buckets[hash(path) & (registry->bucket_count - 1)];
+}
+
+static ic_isolate *find_locked(ic_registry *registry, const char *path) {
+  if (registry->bucket_count == 0) return NULL;
+  ic_isolate *isolate = *bucket_locked(registry, path);
+  while (isolate && strcmp(isolate->path, path) != 0) {
+    isolate = isolate->next_in_bucket;
+  }
+  return isolate;
+}
+
+static void put_locked(ic_registry *registry, ic_isolate *isolate) {
+  ic_isolate **bucket = bucket_locked(registry, isolate->path);
+  isolate->next_in_bucket = *bucket;
+  *bucket = isolate;
+}
+
+static ic_status grow_locked(ic_registry *registry) {
+  if (registry->path_count < registry->bucket_count) return IC_OK;
+  size_t old_count = registry->bucket_count;
+  size_t count = old_count ? old_count * 2 : FIRST_BUCKETS;
+  ic_isolate **old = registry->buckets;
+  ic_isolate **buckets = calloc(count, sizeof *buckets);
+  if (!buckets) return IC_MEMORY;
+  registry->buckets = buckets;
+  registry->bucket_count = count;
+  for (size_t i = 0; i < old_count; i++) {
+    for (ic_isolate *isolate = old[i]; isolate;) {
+      ic_isolate *next = isolate->next_in_bucket;
+      put_locked(registry, isolate);
+      isolate = next;
+    }
+  }
+  free(old);
+  return IC_OK;
+}
+
+static void drop_path_locked(ic_registry *registry, ic_isolate *isolate) {
+  ic_isolate **link = bucket_locked(registry, isolate->path);
+  while (*link != isolate) link = &(*link)->next_in_bucket;
+  *link = isolate->next_in_bucket;
+  isolate->in_map = false;
+  registry->path_count--;
+}
+
+// The numbers beneath a prefix only ever rise: a generated name is not given
+// twice in the life of a cluster.
+static ic_numbering *numbering_locked(ic_registry *registry,
+                                      const char *prefix) {
+  for (ic_numbering *at = registry->numberings; at; at = at->next) {
+    if (strcmp(at->prefix, prefix) == 0) return at;
+  }
+  size_t size = strlen(prefix) + 1;
+  ic_numbering *numbering = malloc(sizeof *numbering + size);
+  if (!numbering) return NULL;
+  memcpy(numbering->prefix, prefix, size);
+  numbering->last = 0;
+  numbering->next = registry->numberings;
+  registry->numberings = numbering;
+  return numbering;
+}
+
+static ic_status generate_locked(ic_registry *registry, const char *prefix,
+                                 char path[IC_PATH_MAX_BYTES + 1]) {
+  ic_numbering *numbering = numbering_locked(registry, prefix);
+  if (!numbering) return IC_MEMORY;
+  do {
+    int size = snprintf(path, IC_PATH_MAX_BYTES + 1, "%s%llu", prefix,
+                        (unsigned long long)++numbering->last);
+    if (size > IC_PATH_MAX_BYTES) return IC_INVALID;
+  } while (find_locked(registry, path));
+  return IC_OK;
+}
+
+// --- Telling; all with the mutex held ---------------------------------------
+
+// Pushes [message] to [to]; whoever has to be woken goes into [sleepers].
+static void push_locked(ic_isolate *to, ic_message *message,
+                        ic_ref_list *sleepers) {
+  bool wake;
+  if (ic_mailbox_push(&to->mailbox, message, &wake) != IC_OK) {
+    ic_message_free(message);
+  } else if (wake && ic_ref_list_add(sleepers, to) != IC_OK) {
+    ic_isolate_wake(to);  // no memory to remember it: then under the mutex
+  }
+}
+
+static void tell_watchers_locked(ic_registry *registry, unsigned watch,
+                                 ic_message_kind kind, ic_isolate *subject,
+                                 ic_ref_list *sleepers) {
+  for (size_t i = 0; i < registry->watcher_count; i++) {
+    if (!(registry->watchers[i].watches & watch)) continue;
+    ic_message *event = ic_message_new_event(kind);
+    if (!event) continue;
+    event->cluster_key = registry->cluster_key;
+    if (subject) {
+      event->sender = ic_isolate_hold(subject);
+      event->reason = subject->reason;
+    }
+    push_locked(registry->watchers[i].isolate, event, sleepers);
+  }
+}
+
+static void wake_all(ic_ref_list *sleepers) {
+  for (size_t i = 0; i < sleepers->count; i++) {
+    ic_isolate_wake(sleepers->items[i]);
+  }
+  ic_ref_list_fini(sleepers);
+}
+
+// Makes room for one more watcher.
+static ic_status reserve_watcher_locked(ic_registry *registry) {
+  if (registry->watcher_count < registry->watcher_capacity) return IC_OK;
+  size_t capacity = registry->watcher_capacity * 2 + 8;
+  ic_watcher *watchers =
+      realloc(registry->watchers, capacity * sizeof *watchers);
+  if (!watchers) return IC_MEMORY;
+  registry->watchers = watchers;
+  registry->watcher_capacity = capacity;
+  return IC_OK;
+}
+
+static void add_watcher_locked(ic_registry *registry, ic_isolate *isolate,
+                               unsigned watches) {
+  registry->watchers[registry->watcher_count++] =
+      (ic_watcher){ic_isolate_hold(isolate), watches};
+}
+
+// Most isolates watch only while they start: the search begins at the newest.
+static ic_status watch_locked(ic_registry *registry, ic_isolate *isolate,
+                              unsigned watches) {
+  size_t i = registry->watcher_count;
+  while (i > 0 && registry->watchers[i - 1].isolate != isolate) i--;
+  if (i == 0) {
+    if (watches == 0) return IC_OK;
+    ic_status status = reserve_watcher_locked(registry);
+    if (status == IC_OK) add_watcher_locked(registry, isolate, watches);
+    return status;
+  }
+  ic_watcher *watcher = &registry->watchers[i - 1];
+  watcher->watches = watches;
+  if (watches == 0) {
+    *watcher = registry->watchers[--registry->watcher_count];
+    ic_isolate_release(isolate);  // not its last user: the caller has one
+  }
+  return IC_OK;
+}
+
+// --- The life of an entry ---------------------------------------------------
+
+static ic_status reserve_locked(ic_registry *registry, const char *path,
+                                bool is_port, ic_isolate **out) {
+  if (registry->node != IC_NODE_UP) return IC_DOWN;
+  char generated[IC_PATH_MAX_BYTES + 1];
+  ic_status status = grow_locked(registry);
+  if (status != IC_OK) return status;
+  if (path && ic_path_is_prefix(path)) {
+    status = generate_locked(registry, path, generated);
+    if (status != IC_OK) return status;
+    path = generated;
+  } else if (path && find_locked(registry, path)) {
+    return IC_IN_USE;
+  }
+  ic_isolate *isolate;
+  status = ic_isolate_new(path ? path : "(port)", &isolate);
+  if (status != IC_OK) return status;
+  isolate->cluster_key = registry->cluster_key;
+  isolate->stage = IC_STAGE_RESERVED;
+  isolate->is_port = is_port;
+  if (path) {
+    isolate->in_map = true;
+    registry->path_count++;
+    put_locked(registry, isolate);
+  }
+  if (!is_port) registry->isolates++;
+  *out = isolate;
+  return IC_OK;
+}
+
+ic_status ic_registry_reserve(ic_registry *registry, const char *path,
+                              bool is_port, ic_isolate **out) {
+  if (!path && !is_port) path = "/";
+  if (path && ic_path_complaint(path, ic_path_is_prefix(path))) {
+    return IC_INVALID;
+  }
+  ic_mutex_lock(&registry->mutex);
+  ic_status status = reserve_locked(registry, path, is_port, out);
+  ic_mutex_unlock(&registry->mutex);
+  return status;
+}
+
+static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
+                                ic_message *start, ic_ref_list *sleepers) {
+  if (registry->node != IC_NODE_UP) return IC_DOWN;
+  ic_status status = reserve_watcher_locked(registry);
+  if (status != IC_OK) return status;
+  if (isolate->in_map) {
+    registry->version++;
+    tell_watchers_locked(registry, IC_WATCH_UP, IC_MESSAGE_UP, isolate,
+                         sleepers);
+  }
+  if (!isolate->is_port) {
+    registry->totals.spawned++;
+    add_watcher_locked(registry, isolate, IC_WATCH_UP | IC_WATCH_DOWN);
+  }
+  // Nobody can find the isolate before the unlock, so this is its first.
+  if (start) push_locked(isolate, start, sleepers);
+  isolate->stage = IC_STAGE_LIVE;
+  return IC_OK;
+}
+
+ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
+                              ic_message *start) {
+  ic_ref_list sleepers = {0};
+  ic_mutex_lock(&registry->mutex);
+  ic_status status = publish_locked(registry, isolate, start, &sleepers);
+  ic_mutex_unlock(&registry->mutex);
+  wake_all(&sleepers);
+  return status;
+}
+
+static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
+  ic_totals *totals = &registry->totals;
+  if (isolate->stage == IC_STAGE_LIVE && !isolate->is_port) totals->ended++;
+  totals->sent += ic_counted(&isolate->sent);
+  totals->received += ic_counted(&isolate->received);
+  totals->late_replies += ic_counted(&isolate->late_replies);
+}
+
+void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
+                        const char *reason) {
+  ic_ref_list sleepers = {0};
+  ic_mutex_lock(&registry->mutex);
+  if (isolate->stage == IC_STAGE_ENDED) {
+    ic_mutex_unlock(&registry->mutex);
+    return;
+  }
+  count_ended_locked(registry, isolate);
+  bool was_found = isolate->stage == IC_STAGE_LIVE && isolate->in_map;
+  isolate->stage = IC_STAGE_ENDED;
+  isolate->reason = reason;
+  watch_locked(registry, isolate, 0);
+  if (isolate->in_map) drop_path_locked(registry, isolate);
+  if (was_found) {
+    registry->version++;
+    tell_watchers_locked(registry, IC_WATCH_DOWN, IC_MESSAGE_DOWN, isolate,
+                         &sleepers);
+  }
+  if (!isolate->is_port && --registry->isolates == 0) {
+    tell_watchers_locked(registry, IC_WATCH_NODE, IC_MESSAGE_NODE_EMPTY, NULL,
+                         &sleepers);
+    ic_condition_broadcast(&registry->changed);
+  }
+  ic_mutex_unlock(&registry->mutex);
+  wake_all(&sleepers);
+  ic_isolate_release(isolate);
+}
+
+ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
+                            unsigned watches) {
+  ic_status status = IC_OK;
+  ic_mutex_lock(&registry->mutex);
+  if (isolate->stage != IC_STAGE_ENDED || watches == 0) {
+    status = watch_locked(registry, isolate, watches);
+  }
+  ic_mutex_unlock(&registry->mutex);
+  return status;
+}
+
+// --- Looking up -------------------------------------------------------------
+
+ic_status ic_registry_find(ic_registry *registry, const char *path,
+                           ic_isolate **out) {
+  if (ic_path_complaint(path, false)) return IC_INVALID;
+  ic_status status = IC_NOT_FOUND;
+  ic_mutex_lock(&registry->mutex);
+  if (registry->node == IC_NODE_DOWN) {
+    status = IC_DOWN;
+  } else {
+    ic_isolate *isolate = find_locked(registry, path);
+    if (isolate && isolate->stage == IC_STAGE_LIVE) {
+      *out = ic_isolate_hold(isolate);
+      status = IC_OK;
+    }
+  }
+  ic_mutex_unlock(&registry->mutex);
+  return status;
+}
+
+static int by_path(const void *a, const void *b) {
+  ic_isolate *const *first = a;
+  ic_isolate *const *second = b;
+  return strcmp((*first)->path, (*second)->path);
+}
+
+static ic_status list_locked(ic_registry *registry, const char *prefix,
+                             ic_ref_list *out) {
+  if (registry->node == IC_NODE_DOWN) return IC_DOWN;
+  size_t size = strlen(prefix);
+  for (size_t i = 0; i < registry->bucket_count; i++) {
+    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+         isolate = isolate->next_in_bucket) {
+      if (isolate->stage != IC_STAGE_LIVE) continue;
+      if (strncmp(isolate->path, prefix, size) != 0) continue;
+      ic_status status = ic_ref_list_add(out, isolate);
+      if (status != IC_OK) return status;
+    }
+  }
+  return IC_OK;
+}
+
+ic_status ic_registry_list(ic_registry *registry, const char *prefix,
+                           ic_ref_list *out) {
+  if (!ic_path_is_prefix(prefix) || ic_path_complaint(prefix, true)) {
+    return IC_INVALID;
+  }
+  ic_ref_list list = {0};
+  ic_mutex_lock(&registry->mutex);
+  ic_status status = list_locked(registry, prefix, &list);
+  ic_mutex_unlock(&registry->mutex);
+  if (status != IC_OK) {
+    ic_ref_list_fini(&list);
+    return status;
+  }
+  if (list.count > 0) qsort(list.items, list.count, sizeof *list.items, by_path);
+  *out = list;
+  return IC_OK;
+}
+
+uint64_t ic_registry_version(ic_registry *registry) {
+  ic_mutex_lock(&registry->mutex);
+  uint64_t version = registry->version;
+  ic_mutex_unlock(&registry->mutex);
+  return version;
+}
+
+// --- The node ---------------------------------------------------------------
+
+void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind) {
+  ic_ref_list sleepers = {0};
+  ic_mutex_lock(&registry->mutex);
+  for (size_t i = 0; i < registry->bucket_count; i++) {
+    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+         isolate = isolate->next_in_bucket) {
+      if (isolate->stage != IC_STAGE_LIVE || isolate->is_port) continue;
+      ic_message *event = ic_message_new_event(kind);
+      if (event) push_locked(isolate, event, &sleepers);
+    }
+  }
+  ic_mutex_unlock(&registry->mutex);
+  wake_all(&sleepers);
+}
+
+ic_status ic_registry_wait_empty(ic_registry *registry,
+                                 const int64_t *deadline_ns) {
+  ic_mutex_lock(&registry->mutex);
+  bool in_time = true;
+  while (registry->isolates > 0 && in_time) {
+    in_time =
+        ic_condition_wait(&registry->changed, &registry->mutex, *deadline_ns);
+  }
+  ic_status status = registry->isolates == 0 ? IC_OK : IC_TIMEOUT;
+  ic_mutex_unlock(&registry->mutex);
+  return status;
+}
+
+void ic_registry_set_node(ic_registry *registry, ic_node_state node) {
+  ic_ref_list sleepers = {0};
+  ic_mutex_lock(&registry->mutex);
+  assert(node > registry->node);
+  registry->node = node;
+  if (node == IC_NODE_DOWN) {
+    tell_watchers_locked(registry, IC_WATCH_NODE, IC_MESSAGE_NODE_DOWN, NULL,
+                         &sleepers);
+  }
+  ic_condition_broadcast(&registry->changed);
+  ic_mutex_unlock(&registry->mutex);
+  wake_all(&sleepers);
+}
+
+void ic_registry_count_dead(ic_registry *registry, uint64_t dead_letters) {
+  ic_mutex_lock(&registry->mutex);
+  registry->totals.dead_letters += dead_letters;
+  ic_mutex_unlock(&registry->mutex);
+}

@@ -1,0 +1,107 @@
+// registry.h - who is there: paths to isolates, and who hears of ups and downs.
+//
+// One mutex guards all of it. Under it an isolate becomes findable in the same
+// moment in which its up is put into the watchers' mailboxes, and loses its path
+// in the same moment as its down is, so every watcher sees up and down of one
+// path in the order in which they happened, and who hears of a down can have
+// the path at once. Pushing does not wait; the wake-ups follow the unlock.
+
+#ifndef IC_REGISTRY_H
+#define IC_REGISTRY_H
+
+#include "core/isolate.h"
+
+typedef enum { IC_NODE_UP, IC_NODE_STOPPING, IC_NODE_DOWN } ic_node_state;
+
+// What all isolates together did, those that have ended included.
+typedef struct {
+  uint64_t spawned;
+  uint64_t ended;
+  uint64_t sent;
+  uint64_t received;
+  uint64_t late_replies;
+  uint64_t dead_letters;
+} ic_totals;
+
+typedef struct ic_numbering ic_numbering;
+
+typedef struct {
+  ic_isolate *isolate;  // counted; may be of no cluster, as a host script's
+  unsigned watches;     // IC_WATCH_ flags, at least one
+} ic_watcher;
+
+typedef struct {
+  ic_mutex mutex;
+  ic_condition changed;  // isolates, node, or a user's own matter has changed
+  // Guard of all that follows: mutex.
+  ic_node_state node;
+  uint64_t cluster_key;
+  size_t isolates;  // reserved and live; ports not counted
+  ic_isolate **buckets;
+  size_t bucket_count;  // a power of two, or 0
+  size_t path_count;
+  uint64_t version;  // rises with each up and down
+  ic_watcher *watchers;
+  size_t watcher_count;
+  size_t watcher_capacity;
+  ic_numbering *numberings;  // the last number given beneath each prefix
+  ic_totals totals;          // of those that have ended
+} ic_registry;
+
+void ic_registry_init(ic_registry *registry, uint64_t cluster_key);
+void ic_registry_fini(ic_registry *registry);
+
+// Makes an isolate that has its path and is not to be found yet. [path] may be
+// a prefix: a number is put behind it. NULL, for ports only: no path at all.
+//
+// Ownership: copies [path]; gives [out], whose one user is the registry until
+//            ic_registry_remove. Threads: any.
+// Errors: IC_IN_USE, IC_DOWN, IC_INVALID (malformed), IC_MEMORY.
+ic_status ic_registry_reserve(ic_registry *registry, const char *path,
+                              bool is_port, ic_isolate **out);
+
+// Makes [isolate] findable and tells those who watch. [start], which may be
+// NULL, becomes its first message. An isolate watches ups and downs from the
+// beginning, so that none is missed until it has said what it wants.
+//
+// Ownership: takes [start] on IC_OK. Errors: IC_DOWN - too late.
+ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
+                              ic_message *start);
+
+// Ends the life of [isolate]: frees the path, tells those who watch. Does
+// nothing the second time. A port without a path is forgotten likewise.
+// Ownership: takes the registry's user of [isolate], which may free it.
+void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
+                        const char *reason);
+
+// Sets what [isolate] hears of; 0: nothing more. Errors: IC_MEMORY.
+ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
+                            unsigned watches);
+
+// Gives the live isolate or port with [path].
+// Errors: IC_NOT_FOUND, IC_DOWN, IC_INVALID.
+ic_status ic_registry_find(ic_registry *registry, const char *path,
+                           ic_isolate **out);
+
+// Gives the live isolates and ports beneath [prefix], sorted by path.
+// Errors: IC_DOWN, IC_INVALID, IC_MEMORY.
+ic_status ic_registry_list(ic_registry *registry, const char *prefix,
+                           ic_ref_list *out);
+
+// A number that rises with each up and down.
+uint64_t ic_registry_version(ic_registry *registry);
+
+// Sends an event to every live isolate.
+void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind);
+
+// Waits until no isolate is left. [deadline_ns] is read again at each change,
+// under the mutex: whoever lowers it broadcasts. Errors: IC_TIMEOUT.
+ic_status ic_registry_wait_empty(ic_registry *registry,
+                                 const int64_t *deadline_ns);
+
+void ic_registry_set_node(ic_registry *registry, ic_node_state node);
+
+// Counts messages that reached nobody.
+void ic_registry_count_dead(ic_registry *registry, uint64_t dead_letters);
+
+#endif

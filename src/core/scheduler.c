@@ -1,0 +1,183 @@
+// scheduler.c - own threads: start, run to the end, kill, join.
+
+#include "core/scheduler.h"
+
+#include <assert.h>
+#include <errno.h>
+
+// Lua's C recursion (LUAI_MAXCCALLS) needs 423 KiB. The frames of sanitizer
+// builds are several times as large.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES ((size_t)8 << 20)
+#else
+#define STACK_BYTES ((size_t)1 << 20)
+#endif
+
+// The isolate that this thread runs, for the signal handler.
+static _Thread_local ic_isolate *volatile current;
+
+static void on_interrupt(int signal) {
+  (void)signal;
+  int saved = errno;
+  ic_isolate *isolate = current;
+  if (isolate && atomic_load(&isolate->killed)) {
+    isolate->body->class->interrupt(isolate->body);
+  }
+  errno = saved;
+}
+
+void ic_scheduler_init(ic_scheduler *scheduler) {
+  ic_thread_on_interrupt(on_interrupt);
+  *scheduler = (ic_scheduler){0};
+  ic_mutex_init(&scheduler->mutex);
+  ic_condition_init(&scheduler->left);
+}
+
+void ic_scheduler_fini(ic_scheduler *scheduler) {
+  assert(scheduler->running == 0);
+  if (scheduler->has_ended) {
+    // The last thread to leave may be the one that frees the cluster.
+    if (ic_thread_is_self(scheduler->ended)) {
+      ic_thread_detach_self();
+    } else {
+      ic_thread_join(scheduler->ended);
+    }
+  }
+  ic_condition_fini(&scheduler->left);
+  ic_mutex_fini(&scheduler->mutex);
+}
+
+// --- The list of isolates whose thread runs; all with the mutex held --------
+
+static void link_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
+  isolate->thread_runs = true;
+  isolate->previous_thread = NULL;
+  isolate->next_thread = scheduler->newest;
+  if (scheduler->newest) scheduler->newest->previous_thread = isolate;
+  scheduler->newest = isolate;
+  scheduler->running++;
+}
+
+static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_isolate *previous = isolate->previous_thread;
+  ic_isolate *next = isolate->next_thread;
+  *(previous ? &previous->next_thread : &scheduler->newest) = next;
+  if (next) next->previous_thread = previous;
+  isolate->thread_runs = false;
+  scheduler->running--;
+}
+
+// --- A thread's life --------------------------------------------------------
+
+// Takes the thread from the list and joins the one that left before it. An
+// abandoned thread was taken from there already, and nobody waits for it.
+static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_mutex_lock(&scheduler->mutex);
+  bool was_abandoned = !isolate->thread_runs;
+  bool had_ended = scheduler->has_ended && !was_abandoned;
+  ic_thread ended = scheduler->ended;
+  if (!was_abandoned) {
+    unlink_locked(scheduler, isolate);
+    scheduler->has_ended = true;
+    scheduler->ended = ic_thread_self();
+    if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  if (was_abandoned) ic_thread_detach_self();
+  if (had_ended) ic_thread_join(ended);
+}
+
+static void run_to_end(ic_isolate *isolate) {
+  int64_t deadline_ns = IC_NEVER;
+  bool loaded = false;
+  for (;;) {
+    ic_message *chain = ic_isolate_take(isolate, deadline_ns);
+    if (chain && !loaded) {
+      // The first message says what to do, and nothing comes before it is done.
+      if (chain->kind == IC_MESSAGE_LOAD || chain->kind == IC_MESSAGE_CANCEL) {
+        loaded = isolate->life->load(isolate, chain);
+        ic_message_free_chain(chain);
+        if (!loaded) return;
+        continue;
+      }
+      loaded = true;
+    }
+    if (!loaded) continue;
+    deadline_ns = IC_NEVER;
+    if (!isolate->body->class->run(isolate->body, chain, &deadline_ns)) return;
+  }
+}
+
+static void *own_thread(void *argument) {
+  ic_isolate *isolate = argument;
+  ic_cluster *cluster = isolate->cluster;
+  ic_scheduler *scheduler = isolate->scheduler;
+  current = isolate;
+  ic_mutex_lock(&scheduler->mutex);
+  isolate->thread = ic_thread_self();
+  isolate->thread_known = true;
+  ic_mutex_unlock(&scheduler->mutex);
+  run_to_end(isolate);
+  const ic_life *life = isolate->life;
+  life->end(isolate);
+  current = NULL;
+  leave(scheduler, isolate);
+  ic_isolate_release(isolate);
+  life->left(cluster);
+  return NULL;
+}
+
+ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate) {
+  isolate->scheduler = scheduler;
+  ic_mutex_lock(&scheduler->mutex);
+  link_locked(scheduler, isolate);
+  ic_mutex_unlock(&scheduler->mutex);
+  ic_thread thread;
+  ic_status status = ic_thread_start(&thread, STACK_BYTES, own_thread, isolate);
+  if (status == IC_OK) return IC_OK;
+  ic_mutex_lock(&scheduler->mutex);
+  unlink_locked(scheduler, isolate);
+  if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
+  ic_mutex_unlock(&scheduler->mutex);
+  return status;
+}
+
+// --- Stopping ---------------------------------------------------------------
+
+// The signals are sent under the mutex: that keeps every thread in the list
+// from leaving, so each exists when its signal is sent.
+void ic_scheduler_kill_all(ic_scheduler *scheduler) {
+  ic_mutex_lock(&scheduler->mutex);
+  for (ic_isolate *isolate = scheduler->newest; isolate;
+       isolate = isolate->next_thread) {
+    atomic_store(&isolate->killed, true);
+    ic_isolate_wake(isolate);
+    if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+}
+
+ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
+  ic_mutex_lock(&scheduler->mutex);
+  ic_isolate *isolate = scheduler->newest;
+  if (isolate) {
+    ic_isolate_hold(isolate);
+    unlink_locked(scheduler, isolate);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  return isolate;
+}
+
+void ic_scheduler_join(ic_scheduler *scheduler) {
+  ic_mutex_lock(&scheduler->mutex);
+  while (scheduler->running > 0) {
+    ic_condition_wait(&scheduler->left, &scheduler->mutex, IC_NEVER);
+  }
+  bool has_ended = scheduler->has_ended;
+  ic_thread ended = scheduler->ended;
+  scheduler->has_ended = false;
+  ic_mutex_unlock(&scheduler->mutex);
+  if (has_ended) ic_thread_join(ended);
+}
+
+void ic_scheduler_adopt(ic_isolate *isolate) { current = isolate; }

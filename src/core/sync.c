@@ -1,0 +1,141 @@
+// sync.c - the clock of every wait is CLOCK_MONOTONIC, so that setting the
+// wall clock neither shortens nor stretches a timeout.
+
+#include "core/sync.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+enum { INTERRUPT_SIGNAL = SIGURG };
+
+#define NS_PER_SECOND INT64_C(1000000000)
+
+int64_t ic_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+int64_t ic_deadline_ns(int64_t timeout_ms) {
+  int64_t now = ic_now_ns();
+  if (timeout_ms < 0 || timeout_ms > (IC_NEVER - now) / IC_NS_PER_MS) {
+    return IC_NEVER;
+  }
+  return now + timeout_ms * IC_NS_PER_MS;
+}
+
+// What these functions return is only ever an error of the caller's.
+static void must(int error) {
+  assert(error == 0);
+  (void)error;
+}
+
+void ic_mutex_init(ic_mutex *mutex) {
+  must(pthread_mutex_init(&mutex->mutex, NULL));
+}
+
+void ic_mutex_fini(ic_mutex *mutex) {
+  must(pthread_mutex_destroy(&mutex->mutex));
+}
+
+void ic_mutex_lock(ic_mutex *mutex) {
+  must(pthread_mutex_lock(&mutex->mutex));
+}
+
+void ic_mutex_unlock(ic_mutex *mutex) {
+  must(pthread_mutex_unlock(&mutex->mutex));
+}
+
+void ic_condition_init(ic_condition *condition) {
+  pthread_condattr_t attributes;
+  must(pthread_condattr_init(&attributes));
+  must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC));
+  must(pthread_cond_init(&condition->cond, &attributes));
+  pthread_condattr_destroy(&attributes);
+}
+
+void ic_condition_fini(ic_condition *condition) {
+  must(pthread_cond_destroy(&condition->cond));
+}
+
+void ic_condition_broadcast(ic_condition *condition) {
+  must(pthread_cond_broadcast(&condition->cond));
+}
+
+bool ic_condition_wait(ic_condition *condition, ic_mutex *mutex,
+                       int64_t deadline_ns) {
+  if (deadline_ns == IC_NEVER) {
+    must(pthread_cond_wait(&condition->cond, &mutex->mutex));
+    return true;
+  }
+  struct timespec deadline = {.tv_sec = deadline_ns / NS_PER_SECOND,
+                              .tv_nsec = deadline_ns % NS_PER_SECOND};
+  int error =
+      pthread_cond_timedwait(&condition->cond, &mutex->mutex, &deadline);
+  assert(error == 0 || error == ETIMEDOUT);
+  return error == 0;
+}
+
+void ic_parker_init(ic_parker *parker) {
+  ic_mutex_init(&parker->mutex);
+  ic_condition_init(&parker->woken);
+  parker->unparked = false;
+}
+
+void ic_parker_fini(ic_parker *parker) {
+  ic_condition_fini(&parker->woken);
+  ic_mutex_fini(&parker->mutex);
+}
+
+void ic_parker_park(ic_parker *parker, int64_t deadline_ns) {
+  ic_mutex_lock(&parker->mutex);
+  while (!parker->unparked &&
+         ic_condition_wait(&parker->woken, &parker->mutex, deadline_ns)) {
+  }
+  parker->unparked = false;
+  ic_mutex_unlock(&parker->mutex);
+}
+
+void ic_parker_unpark(ic_parker *parker) {
+  ic_mutex_lock(&parker->mutex);
+  parker->unparked = true;
+  ic_mutex_unlock(&parker->mutex);
+  ic_condition_broadcast(&parker->woken);
+}
+
+ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
+                          void *(*run)(void *argument), void *argument) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return IC_MEMORY;
+  must(pthread_attr_setstacksize(&attributes, stack_bytes));
+  int error = pthread_create(&thread->thread, &attributes, run, argument);
+  pthread_attr_destroy(&attributes);
+  return error == 0 ? IC_OK : IC_MEMORY;
+}
+
+void ic_thread_join(ic_thread thread) {
+  must(pthread_join(thread.thread, NULL));
+}
+
+ic_thread ic_thread_self(void) { return (ic_thread){pthread_self()}; }
+
+bool ic_thread_is_self(ic_thread thread) {
+  return pthread_equal(thread.thread, pthread_self()) != 0;
+}
+
+void ic_thread_detach_self(void) { must(pthread_detach(pthread_self())); }
+
+void ic_thread_on_interrupt(void (*handler)(int signal)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  must(sigaction(INTERRUPT_SIGNAL, &action, NULL));
+}
+
+void ic_thread_interrupt(ic_thread thread) {
+  pthread_kill(thread.thread, INTERRUPT_SIGNAL);
+}

@@ -1,0 +1,94 @@
+// sync.h - threads, locks, sleeping and the clock: all of POSIX threads here.
+//
+// Times are nanoseconds of the monotonic clock; IC_NEVER is a deadline that
+// does not come.
+
+#ifndef IC_SYNC_H
+#define IC_SYNC_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+#define IC_NEVER INT64_MAX
+#define IC_NS_PER_MS INT64_C(1000000)
+
+int64_t ic_now_ns(void);
+
+// The moment [timeout_ms] milliseconds from now; IC_NEVER where it is negative
+// or beyond the clock.
+int64_t ic_deadline_ns(int64_t timeout_ms);
+
+typedef struct {
+  pthread_mutex_t mutex;
+} ic_mutex;
+
+void ic_mutex_init(ic_mutex *mutex);
+void ic_mutex_fini(ic_mutex *mutex);
+void ic_mutex_lock(ic_mutex *mutex);
+void ic_mutex_unlock(ic_mutex *mutex);
+
+// A condition that threads wait for, always with a mutex and a predicate.
+typedef struct {
+  pthread_cond_t cond;
+} ic_condition;
+
+void ic_condition_init(ic_condition *condition);
+void ic_condition_fini(ic_condition *condition);
+void ic_condition_broadcast(ic_condition *condition);
+
+// Waits at most until [deadline_ns]; false once that has passed. [mutex] is
+// held before and after.
+bool ic_condition_wait(ic_condition *condition, ic_mutex *mutex,
+                       int64_t deadline_ns);
+
+// Where one thread sleeps and any other wakes it. An unpark that comes before
+// the park is remembered, so none is lost; several count as one.
+typedef struct {
+  ic_mutex mutex;
+  ic_condition woken;
+  bool unparked;  // guard: mutex
+} ic_parker;
+
+void ic_parker_init(ic_parker *parker);
+void ic_parker_fini(ic_parker *parker);
+
+// Sleeps until an unpark or [deadline_ns]. Threads: one at a time.
+void ic_parker_park(ic_parker *parker, int64_t deadline_ns);
+
+// Threads: any.
+void ic_parker_unpark(ic_parker *parker);
+
+typedef struct {
+  pthread_t thread;
+} ic_thread;
+
+// Stacks: for a thread that runs foreign code, and for one that runs only ours.
+#define IC_THREAD_STACK_BYTES ((size_t)1 << 20)
+#define IC_SMALL_STACK_BYTES ((size_t)256 << 10)
+
+// Starts a thread with a stack of [stack_bytes] and a guard page.
+//
+// Errors: IC_MEMORY - no memory, or no more threads allowed.
+ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
+                          void *(*run)(void *argument), void *argument);
+void ic_thread_join(ic_thread thread);
+ic_thread ic_thread_self(void);
+bool ic_thread_is_self(ic_thread thread);
+
+// The calling thread will not be joined.
+void ic_thread_detach_self(void);
+
+// Makes [handler] run on a thread that ic_thread_interrupt names, in the middle
+// of what it does: SIGURG, as it is ignored where nobody handles it and as
+// debuggers let it pass. Blocking system calls end with EINTR. [handler] may
+// call async-signal-safe functions only. Once for the process.
+void ic_thread_on_interrupt(void (*handler)(int signal));
+
+// [thread] must not have been joined.
+void ic_thread_interrupt(ic_thread thread);
+
+#endif
