@@ -426,11 +426,11 @@ describe("A finalizer", function()
     for i = 1, 2000 do
       records[i] = { id = i, list = { i, { i } } }
     end
-    local big = encode(records)
+    local encodedRecords = encode(records)
 
     for _ = 1, 50 do
       litter()
-      assert.same(records[2000], decode(big)[2000])
+      assert.same(records[2000], decode(encodedRecords)[2000])
     end
 
     assert.is_true(runs > 0)

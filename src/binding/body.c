@@ -287,6 +287,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
                                !ic_body_is_killed(body);) {
     lua_State *co = push_dispatcher(L);
     int results = 0;
+    ic_value_scratch_reset(&body->scratch);
     status = ic_body_resume(body, co, L, 0, &results);
     ic_body_free_current(body);
     if (status == LUA_YIELD) {

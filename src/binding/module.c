@@ -81,7 +81,7 @@ static int encode(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   ic_message *message;
-  ic_status status = ic_lua_ref_encode(L, body, 1, "value", &message);
+  ic_status status = ic_lua_ref_encode(L, body, 1, "message", &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   body->current = message;  // freed by the body, should the next line raise
   lua_pushlstring(L, (const char *)message->bytes, message->value_size);

@@ -14,8 +14,8 @@ enum { LONGEST_LINE = 1 << 20 };
 
 static void emit(ic_output_stream *stream, const char *bytes, size_t size) {
   flockfile(stream->target);
-  fwrite(stream->line, 1, stream->size, stream->target);
-  fwrite(bytes, 1, size, stream->target);
+  if (stream->size > 0) fwrite(stream->line, 1, stream->size, stream->target);
+  if (size > 0) fwrite(bytes, 1, size, stream->target);
   funlockfile(stream->target);
   stream->size = 0;
 }
@@ -48,7 +48,7 @@ static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
 
 static void let_go(ic_output_stream *stream) {
   fflush(stream->file);
-  if (stream->size > 0) emit(stream, "", 0);
+  if (stream->size > 0) emit(stream, NULL, 0);
   fflush(stream->target);
 }
 
