@@ -62,7 +62,11 @@ end
 core.on("up", function(ref, key) emit("onIsolateUp", key, ref) end)
 core.on("down", function(ref, reason, key) emit("onIsolateDown", key, ref, reason) end)
 core.on("empty", wakeWaiters)
-core.on("nodeDown", wakeWaiters)
+core.on("nodeDown", function(key)
+  local cluster = clusters[key]
+  if cluster then spawn.nodeDown(states[cluster].handle) end
+  wakeWaiters(key)
+end)
 
 function Cluster:__index(name)
   local value = Cluster[name]

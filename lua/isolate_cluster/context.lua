@@ -143,7 +143,6 @@ end
 function Context:group(prefix, options)
   check.self(self, Context, "context:group")
   local Group = require "isolate_cluster.group"
-  Group.check(prefix, options)
   return Group.new(fields.handle, prefix, options)
 end
 

@@ -20,23 +20,25 @@ Group.__name = "group"
 
 local OPTIONS = { select = true }
 
+---Checks its arguments for the caller of the function that ends with this call.
 ---@param options? { select?: "roundRobin"|"all"|function }
 function Group.new(handle, prefix, options)
-  local select = options and options.select or "roundRobin"
-  return setmetatable({ handle = handle, prefix = prefix, select = select, turn = 0 }, Group)
-end
-
----Checks what context:group was given, for its caller.
-function Group.check(prefix, options)
   check.is(prefix, "string", "a group's prefix")
   local complaint = core.complaint(prefix, true)
-  if complaint then error(("malformed path '%s': %s"):format(prefix, complaint), 3) end
+  if complaint then
+    error(("malformed path '%s': %s"):format(prefix, complaint), 2)
+  end
   check.options(options, OPTIONS, "context:group")
   local select = options and options.select
-  if select ~= nil and select ~= "roundRobin" and select ~= "all" and type(select) ~= "function" then
+  if select == nil then select = "roundRobin" end
+  if select ~= "roundRobin" and select ~= "all"
+    and type(select) ~= "function" then
     error(("option 'select' must be \"roundRobin\", \"all\" or a function, got %s")
-      :format(check.describe(select)), 3)
+      :format(check.describe(select)), 2)
   end
+  return setmetatable({
+    handle = handle, prefix = prefix, select = select, turn = 0,
+  }, Group)
 end
 
 ---The refs of those that live beneath the prefix now, sorted by path.

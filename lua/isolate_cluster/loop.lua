@@ -9,13 +9,18 @@ local timers = require "isolate_cluster.timers"
 
 local loop = {}
 
+-- By ticket: the coroutine that waits, or a host script's table {outcome?}.
 local waiting = {} ---@type table<integer, thread|table>
 local lastTicket = 0
+
+local CANNOT_WAIT = "can't wait here: a C function that can't be suspended is "
+  .. "running (a sort's comparison, a gsub's replacement, a metamethod of C, "
+  .. "a module being loaded)"
 
 ---@type fun()? called once, when the entry waits for the first time
 loop.onFirstWait = nil
 
--- --- Errors ----------------------------------------------------------------
+-- --- Errors -----------------------------------------------------------------
 
 ---The text of an error value, whatever that is.
 ---@return string
@@ -30,7 +35,8 @@ function loop.describeError(value)
   return ("(error object is a %s value)"):format(type(value))
 end
 
----Tells of an error that ended [co]; replaced by who has listeners for it.
+---Tells of an error that ended [co]; isolate.lua puts its own here, which has
+---listeners for it.
 ---@param co thread
 function loop.report(co, value)
   core.report(core.traceback(co, loop.describeError(value)))
@@ -40,9 +46,10 @@ core.on("error", function(co, value)
   loop.report(co, value)
 end)
 
--- --- Coroutines ------------------------------------------------------------
+-- --- Coroutines -------------------------------------------------------------
 
-local resume, status, running = coroutine.resume, coroutine.status, coroutine.running
+local resume, status = coroutine.resume, coroutine.status
+local running, isYieldable = coroutine.running, coroutine.isyieldable
 
 ---Resumes a coroutine; an error that ends it is reported.
 function loop.resume(co, ...)
@@ -58,10 +65,13 @@ function loop.run(fn, ...)
   loop.resume(coroutine.create(fn), ...)
 end
 
--- --- Waiting ---------------------------------------------------------------
+-- --- Waiting ----------------------------------------------------------------
 
----A number that an outcome can be brought under.
+---A number that an outcome can be brought under. Where nothing can wait, it
+---raises for the caller of the function that wants to; so take it first.
+---@return integer
 function loop.ticket()
+  if core.isPumping() and not isYieldable() then error(CANNOT_WAIT, 3) end
   lastTicket = lastTicket + 1
   return lastTicket
 end
@@ -72,60 +82,66 @@ function loop.wake(ticket, ...)
   local waiter = waiting[ticket]
   if not waiter then return false end
   waiting[ticket] = nil
-  if type(waiter) == "thread" then
-    loop.resume(waiter, ...)
-  else
+  if type(waiter) == "table" then
     waiter.outcome = table.pack(...)
+    return true
   end
+  if status(waiter) ~= "suspended" then return false end  -- it was closed
+  loop.resume(waiter, ...)
   return true
 end
 
-local function time_out(ticket, text)
+local function timeOut(ticket, text)
   loop.wake(ticket, nil, text, "timeout")
 end
 
-local function finish(timer, ...)
+-- The ticket is still there if not wake, but the script's own code has resumed
+-- the coroutine.
+local function finish(ticket, timer, ...)
+  waiting[ticket] = nil
   if timer then timers.cancel(timer) end
   return ...
 end
 
 -- The host script's wait: handles events until the outcome is there.
-local function pump_until(ticket, timer)
+local function pumpUntil(ticket, timer)
   local waiter = {}
   waiting[ticket] = waiter
   while not waiter.outcome do core.pump() end
-  return finish(timer, table.unpack(waiter.outcome, 1, waiter.outcome.n))
+  return finish(ticket, timer, table.unpack(waiter.outcome, 1, waiter.outcome.n))
 end
 
 ---Waits for the outcome of a ticket: what wake was given, or after [seconds]
 ---nil, text, "timeout".
 function loop.await(ticket, seconds, text)
   local timer = seconds and seconds < math.huge
-    and timers.add(core.now() + seconds, time_out, ticket, text) or nil
-  if not core.isPumping() then return pump_until(ticket, timer) end
-  if not coroutine.isyieldable() then
-    if timer then timers.cancel(timer) end
-    error("can't wait here: a C function that can't be suspended is running (a sort's comparison, a gsub's replacement, a metamethod of C, a module being loaded)", 3)
-  end
+    and timers.add(core.now() + seconds, timeOut, ticket, text) or nil
+  if not core.isPumping() then return pumpUntil(ticket, timer) end
   waiting[ticket] = running()
   local started = loop.onFirstWait
   if started then
     loop.onFirstWait = nil
     started()
   end
-  return finish(timer, core.yield())
+  return finish(ticket, timer, core.yield())
 end
 
----Whether a coroutine waits, or a timer is set.
+---Whether a coroutine of the isolate waits, or a timer is set.
 function loop.isBusy()
-  return next(waiting) ~= nil or timers.any()
+  for ticket, waiter in pairs(waiting) do
+    if status(waiter) == "suspended" then return true end
+    waiting[ticket] = nil  -- it was closed
+  end
+  return timers.any()
 end
 
----Closes every coroutine that waits, so that their variables are closed.
+-- Closes every coroutine that waits, so that their variables are closed. What
+-- these make wait is not waited for.
 core.on("ending", function()
-  for ticket, waiter in pairs(waiting) do
-    waiting[ticket] = nil
-    if type(waiter) == "thread" and status(waiter) == "suspended" then
+  local left = waiting
+  waiting = {}
+  for _, waiter in pairs(left) do
+    if status(waiter) == "suspended" then
       local ok, value = coroutine.close(waiter)
       if not ok then loop.report(waiter, value) end
     end

@@ -10,12 +10,13 @@ local spawn = {}
 
 local OPTIONS = { thread = true }
 
+local function refuse(path, complaint)
+  error(("malformed path '%s': %s"):format(path, complaint), 4)
+end
+
 local function checkPath(path, isPrefix)
-  check.is(path, "string", "a path")
   local complaint = core.complaint(path, isPrefix)
-  if complaint then
-    error(("malformed path '%s': %s"):format(path, complaint), 3)
-  end
+  if complaint then refuse(path, complaint) end
 end
 
 -- The path is optional: the second of two leading strings, or a function behind
@@ -50,17 +51,31 @@ local function checkEntry(entry)
   return "function"
 end
 
-local function checkOptions(options)
-  check.options(options, OPTIONS, "spawnIsolate")
+local function checkThread(options)
   local thread = options and options.thread
   if thread ~= nil and thread ~= "own" then
     error(("option 'thread' must be \"own\", got %s"):format(check.describe(thread)), 3)
   end
 end
 
+local loading = {} ---@type table<integer, userdata> tickets of spawns that wait
+
 core.on("spawned", function(ticket, ...)
   loop.wake(ticket, ...)
 end)
+
+---Ends the spawns that wait for a cluster that is down: if their isolate had to be
+---left behind while it loaded, nobody else would.
+function spawn.nodeDown(handle)
+  for ticket, of in pairs(loading) do
+    if of == handle then loop.wake(ticket, nil, "the node is down", "down") end
+  end
+end
+
+local function loaded(ticket, ...)
+  loading[ticket] = nil
+  return ...
+end
 
 ---Spawns an isolate: [path,] entry [, properties [, options]].
 ---@return isolate_cluster.Ref? ref, string? message, string? code
@@ -72,14 +87,17 @@ function spawn.isolate(handle, ...)
   end
   local kind = checkEntry(entry)
   check.optional(properties, "table", "the properties")
-  checkOptions(options)
+  check.options(options, OPTIONS, "spawnIsolate")
+  checkThread(options)
   local ticket = loop.ticket()
   local ref, text, code = core.spawn(handle, path, kind, entry, properties, ticket)
   if ref ~= false then return ref, text, code end
-  return loop.await(ticket)
+  loading[ticket] = handle
+  return loaded(ticket, loop.await(ticket))
 end
 
 function spawn.lookup(handle, path)
+  check.is(path, "string", "a path")
   checkPath(path, false)
   return core.lookup(handle, path)
 end
