@@ -28,7 +28,9 @@ end
 ---The CBOR bytes of a value; nil, text, "unsendable" if it can't be sent.
 ---@return string? bytes, string? message, string? code
 function IsolateCluster.encode(...)
-  if select("#", ...) == 0 then error("IsolateCluster.encode wants a value, got nothing", 2) end
+  if select("#", ...) == 0 then
+    error("IsolateCluster.encode wants a value, got nothing", 2)
+  end
   return core.encode((...))
 end
 

@@ -1,5 +1,5 @@
--- entry_spec.lua - what may be an entry, what an entry gets, what does not load,
--- and for how long an isolate lives.
+-- entry_spec.lua - what may be an entry, what an entry gets, what does not
+-- load, and for how long an isolate lives.
 
 local Probe = require "spec.support.probe"
 local Scratch = require "spec.support.scratch"
@@ -305,7 +305,8 @@ describe("An isolate", function()
     assert.same({ "first", "last" }, probe:heard(2))
   end)
 
-  for _, name in ipairs { "onIsolateUp", "onIsolateDown", "onShutdownRequest" } do
+  local events = { "onIsolateUp", "onIsolateDown", "onShutdownRequest" }
+  for _, name in ipairs(events) do
     it("lives as long as it listens to " .. name, function()
       local ref = probe:spawn("/a", function(context)
         context[context:property "event"]:listen(function()

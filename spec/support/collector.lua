@@ -1,5 +1,6 @@
 -- collector.lua - the entry of /probe: keeps what it is sent, in order, and
--- answers a request of type "heard" once it has as many values as that asks for.
+-- answers a request of type "heard" once it has as many values as are asked
+-- for.
 
 return function(context)
   local heard, count = {}, 0

@@ -99,13 +99,16 @@ static int push_event(ic_lua_body *body, lua_State *L,
   switch (message->kind) {
     case IC_MESSAGE_REPLY:
       lua_pushinteger(L, (lua_Integer)message->request);
+      lua_pushinteger(L, message->sender
+                             ? (lua_Integer)message->sender->cluster_key
+                             : 0);
       if (message->status != IC_OK) {
-        return 1 + push_failure(L, message->status, message->text);
+        return 2 + push_failure(L, message->status, message->text);
       }
       if (!push_value(body, L, message)) {
-        return 1 + push_failure(L, IC_MALFORMED, body->scratch.text);
+        return 2 + push_failure(L, IC_MALFORMED, body->scratch.text);
       }
-      return 2;
+      return 3;
     case IC_MESSAGE_SPAWNED:
       lua_pushinteger(L, (lua_Integer)message->request);
       if (message->status != IC_OK) {
@@ -175,7 +178,8 @@ static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
     ic_body_free_current(body);
     return arguments;
   }
-  if (timer_first || timer_is_due(body)) {
+  if (timer_first || (!body->timers_had_turn && timer_is_due(body))) {
+    body->timers_had_turn |= !timer_first;
     lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[IC_EVENT_TIMER]);
     return 0;
   }
@@ -283,6 +287,7 @@ static void let_wait(ic_lua_body *body, lua_State *L, lua_State *co) {
 void ic_body_turn(ic_lua_body *body, lua_State *L) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, "a turn");
+  body->timers_had_turn = false;
   for (int status = LUA_YIELD; status != LUA_OK && !body->stopping &&
                                !ic_body_is_killed(body);) {
     lua_State *co = push_dispatcher(L);
@@ -290,7 +295,9 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
     ic_value_scratch_reset(&body->scratch);
     status = ic_body_resume(body, co, L, 0, &results);
     ic_body_free_current(body);
-    if (status == LUA_YIELD) {
+    if (ic_body_is_killed(body)) {
+      // What it left open stays so: no more of its code is to run.
+    } else if (status == LUA_YIELD) {
       let_wait(body, L, co);
     } else if (status != LUA_OK) {
       forget_dispatcher(L);
@@ -484,6 +491,7 @@ static int exit_now(lua_State *L) {
   stop(L);
   body->exiting = true;
   ic_body_interrupt(&body->base);
+  if (lua_isyieldable(L)) return lua_yield(L, 0);
   return luaL_error(L, "the isolate has called os.exit");
 }
 
@@ -500,8 +508,20 @@ static int report(lua_State *L) {
   return 0;
 }
 
+// countLateReply(cluster key): the host script is none of the isolates that a
+// cluster adds up, so the cluster counts for it.
 static int count_late_reply(lua_State *L) {
-  ic_count(&ic_body_of(L)->base.isolate->late_replies);
+  ic_lua_body *body = ic_body_of(L);
+  if (!body->is_host) {
+    ic_count(&body->base.isolate->late_replies);
+    return 0;
+  }
+  ic_cluster *cluster = ic_cluster_find((uint64_t)luaL_checkinteger(L, 1));
+  if (!cluster) return 0;
+  ic_mutex_lock(&cluster->registry.mutex);
+  cluster->registry.totals.late_replies++;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  ic_cluster_release(cluster);
   return 0;
 }
 

@@ -19,7 +19,7 @@
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
   IC_EVENT_START,      // ()
-  IC_EVENT_REPLY,      // (request, value | nil, message, code)
+  IC_EVENT_REPLY,      // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,    // (request, ref | nil, message, code)
   IC_EVENT_UP,         // (ref, cluster key)
   IC_EVENT_DOWN,       // (ref, reason, cluster key)
@@ -68,6 +68,7 @@ typedef struct {
   bool handler_wants_message;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   int64_t deadline_ns;         // of the nearest timer
+  bool timers_had_turn;  // timers that are always due wait for the next turn
   bool awaiting;  // the coroutine that yields does it to wait for an event
   bool in_turn;
   bool stopping;  // ends after what runs now; base.reason says why

@@ -6,17 +6,22 @@
 
 #include "binding/body.h"
 
-// Raised wherever the state's code tries to go on.
+// Wherever the state's code tries to go on, it yields, and is never resumed:
+// unlike an error, that runs no message handler and no __close, in which no hook
+// is called. Only instructions can yield, and no C function may be in between; it
+// gets an error.
 static void give_up(lua_State *L, lua_Debug *activation) {
-  (void)activation;
-  luaL_error(L, "the isolate is being stopped");
+  if (!lua_isyieldable(L)) {
+    luaL_error(L, "the isolate is being stopped");
+  } else if (activation->event == LUA_HOOKCOUNT) {
+    lua_yield(L, 0);
+  }
 }
 
-// Each instruction, call and line from now on raises, and so does what catches
-// that: no pcall, message handler or __close gets further than one step.
+// Each instruction and call from now on gives up, and so does what catches that:
+// no pcall gets further than one step.
 static void make_give_up(lua_State *L) {
-  lua_sethook(L, give_up,
-              LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  lua_sethook(L, give_up, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 void ic_body_interrupt(ic_body *base) {
@@ -67,7 +72,7 @@ static int transfer(lua_State *L, lua_State *co, int arguments) {
 
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_argexpected(L, co, 1, "thread");  // as Lua's own says
   return co;
 }
 
@@ -95,10 +100,12 @@ static int wrapped(lua_State *L) {
   int results = transfer(L, co, lua_gettop(L));
   if (results >= 0) return results;
   int status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    if (close_thread(L, co) != LUA_OK) lua_xmove(co, L, 1);
+  if (status != LUA_OK && status != LUA_YIELD &&
+      !ic_body_is_killed(ic_body_of(L))) {
+    status = close_thread(L, co);
+    if (status != LUA_OK) lua_xmove(co, L, 1);
   }
-  if (lua_type(L, -1) == LUA_TSTRING) {
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);

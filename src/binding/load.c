@@ -10,6 +10,7 @@
 
 #include "binding/coroutine.h"
 #include "binding/module.h"
+#include "binding/process.h"
 
 static const char *const entry_kinds[] = {"function", "source", "file",
                                           "module"};
@@ -108,6 +109,7 @@ static int load(lua_State *L) {
   set_package_field(L, "path", body->entry.package_path);
   set_package_field(L, "cpath", body->entry.package_cpath);
   ic_output_install(&body->output, L);
+  ic_process_install(L);
   lua_pushlightuserdata(L, body);
   ic_coroutine_install(L);
   ic_module_install(L);

@@ -14,6 +14,7 @@
 #include "binding/coroutine.h"
 #include "binding/envelope.h"
 #include "binding/node.h"
+#include "binding/process.h"
 #include "binding/ref.h"
 
 // --- The bundled code -------------------------------------------------------
@@ -52,6 +53,39 @@ static void keep_bytecode(lua_State *L, size_t index) {
   }
 }
 
+static const char globals_key;  // registry: the globals of our Lua code
+
+// Pushes a copy of the table on the top. Stack: [-0, +1].
+static void push_copy(lua_State *L) {
+  int original = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, original)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+}
+
+// Our code has globals of its own: a script may call a variable of its own
+// `type` or `next`, and must not break what runs it. Of `os`, `io` and `package`
+// it sees the script's tables, as it changes them.
+static void make_globals(lua_State *L) {
+  static const char *const libraries[] = {"coroutine", "debug", "math",
+                                          "string", "table"};
+  lua_pushglobaltable(L);
+  push_copy(L);
+  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+    if (lua_getfield(L, -1, libraries[i]) == LUA_TTABLE) {
+      push_copy(L);
+      lua_setfield(L, -3, libraries[i]);
+    }
+    lua_pop(L, 1);
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_pop(L, 1);
+}
+
 // The loader of a bundled module: pushes what the module returns.
 static int load_bundled(lua_State *L) {
   size_t index = (size_t)lua_tointeger(L, lua_upvalueindex(1));
@@ -68,6 +102,8 @@ static int load_bundled(lua_State *L) {
     if (status == LUA_OK) keep_bytecode(L, index);
   }
   if (status != LUA_OK) return lua_error(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_setupvalue(L, -2, 1);  // _ENV
   lua_pushstring(L, file->name);
   lua_call(L, 1, 1);
   return 1;
@@ -149,6 +185,7 @@ static void push_core(lua_State *L) {
 
 void ic_module_install(lua_State *L) {
   luaL_checkstack(L, 8, "a module");
+  make_globals(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (size_t i = 0; i < ic_bundle_count; i++) {
     lua_pushinteger(L, (lua_Integer)i);
@@ -233,6 +270,7 @@ ic_host *ic_module_adopt(lua_State *L) {
   ic_coroutine_install(L);
   lua_pop(L, 1);
   ic_output_install_print(L, stdout);
+  ic_process_install(L);
   ic_lua_body *body = host_body(L);
   body->running = L;
   ic_scheduler_adopt(body->base.isolate);

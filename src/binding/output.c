@@ -136,7 +136,9 @@ static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target) {
   stream->target = target;
   stream->file = fopencookie(stream, "w", functions);
   if (!stream->file) luaL_error(L, "not enough memory for a stream");
-  setvbuf(stream->file, NULL, _IOLBF, 0);
+  // Unbuffered: it is we who keep a line's parts together, and an exit() of the
+  // process flushes every FILE, on a thread that is not the stream's.
+  setvbuf(stream->file, NULL, _IONBF, 0);
   handle->f = stream->file;
   handle->closef = keep_open;
 }

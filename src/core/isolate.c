@@ -32,19 +32,39 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
   return isolate;
 }
 
+static void free_isolate(ic_isolate *isolate) {
+  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  ic_message_free(isolate->properties);
+  ic_parker_fini(&isolate->parker);
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor >= 0) close(descriptor);
+  free(isolate->path);
+  free(isolate);
+}
+
+// The properties of an isolate may hold the last user of another, and those of
+// that one a third's: what such a chain leads to is freed one after the other,
+// not one inside the other, as there may be thousands. Those that wait are
+// linked by next_in_bucket.
+static _Thread_local ic_isolate *doomed;
+static _Thread_local bool is_freeing;
+
 void ic_isolate_release(ic_isolate *isolate) {
   // acq_rel: the one that frees sees all that the other users wrote.
   if (!isolate || atomic_fetch_sub_explicit(&isolate->users, 1,
                                             memory_order_acq_rel) != 1) {
     return;
   }
-  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
-  if (isolate->properties) ic_message_free(isolate->properties);
-  ic_parker_fini(&isolate->parker);
-  int descriptor = atomic_load(&isolate->descriptor);
-  if (descriptor >= 0) close(descriptor);
-  free(isolate->path);
-  free(isolate);
+  isolate->next_in_bucket = doomed;
+  doomed = isolate;
+  if (is_freeing) return;
+  is_freeing = true;
+  while (doomed) {
+    ic_isolate *next = doomed;
+    doomed = next->next_in_bucket;
+    free_isolate(next);
+  }
+  is_freeing = false;
 }
 
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {

@@ -44,8 +44,9 @@ struct ic_body {
 
 // What happens to an isolate on its thread that is not the body's matter.
 typedef struct {
-  // Loads it there, and registers it or drops it. False: it was dropped.
-  bool (*load)(ic_isolate *isolate, const ic_message *request);
+  // Loads it there, and registers it or drops it. Takes [request]. False: it
+  // was dropped.
+  bool (*load)(ic_isolate *isolate, ic_message *request);
   // It has ended, or never began: unregisters it and frees the body.
   void (*end)(ic_isolate *isolate);
   // The thread is about to return: the cluster has one user less.

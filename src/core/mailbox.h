@@ -11,7 +11,9 @@
 //   - "asleep" replaces only "empty", so the reader never sleeps on a message;
 //   - nothing replaces "closed", so no message is left behind in there.
 // The release of each push pairs with the acquire of take and close: what the
-// sender wrote into the message is seen by the reader.
+// sender wrote into the message is seen by the reader. The release of sleep
+// pairs with the acquire of the push that finds "asleep": who has to wake the
+// reader sees by what (its descriptor).
 // spec/core/mailbox_test.c runs many senders against a sleeping reader and a
 // close, under ThreadSanitizer too.
 //

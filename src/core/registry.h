@@ -4,7 +4,8 @@
 // moment in which its up is put into the watchers' mailboxes, and loses its path
 // in the same moment as its down is, so every watcher sees up and down of one
 // path in the order in which they happened, and who hears of a down can have
-// the path at once. Pushing does not wait; the wake-ups follow the unlock.
+// the path at once. Pushing does not wait; the wake-ups follow the unlock. An
+// event that there is no memory for is left out.
 
 #ifndef IC_REGISTRY_H
 #define IC_REGISTRY_H

@@ -5,14 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 
-// Lua's C recursion (LUAI_MAXCCALLS) needs 423 KiB. The frames of sanitizer
-// builds are several times as large.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_BYTES ((size_t)8 << 20)
-#else
-#define STACK_BYTES ((size_t)1 << 20)
-#endif
-
 // The isolate that this thread runs, for the signal handler.
 static _Thread_local ic_isolate *volatile current;
 
@@ -87,24 +79,29 @@ static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
   if (had_ended) ic_thread_join(ended);
 }
 
+// Waits for the first message, which says what to do; nothing comes before that
+// is done. False: the isolate is over, or was abandoned, before it began.
+static bool begin(ic_isolate *isolate, ic_message **chain) {
+  do {
+    *chain = ic_isolate_take(isolate, IC_NEVER);
+    if (!*chain && ic_mailbox_is_closed(&isolate->mailbox)) return false;
+  } while (!*chain);
+  ic_message_kind kind = (*chain)->kind;
+  if (kind != IC_MESSAGE_LOAD && kind != IC_MESSAGE_CANCEL) return true;
+  if (!isolate->life->load(isolate, *chain)) return false;
+  *chain = ic_mailbox_take(&isolate->mailbox);  // its start, if nobody closed it
+  return *chain != NULL;
+}
+
 static void run_to_end(ic_isolate *isolate) {
-  int64_t deadline_ns = IC_NEVER;
-  bool loaded = false;
+  ic_message *chain;
+  if (!begin(isolate, &chain)) return;
   for (;;) {
-    ic_message *chain = ic_isolate_take(isolate, deadline_ns);
-    if (chain && !loaded) {
-      // The first message says what to do, and nothing comes before it is done.
-      if (chain->kind == IC_MESSAGE_LOAD || chain->kind == IC_MESSAGE_CANCEL) {
-        loaded = isolate->life->load(isolate, chain);
-        ic_message_free_chain(chain);
-        if (!loaded) return;
-        continue;
-      }
-      loaded = true;
-    }
-    if (!loaded) continue;
-    deadline_ns = IC_NEVER;
+    int64_t deadline_ns = IC_NEVER;
     if (!isolate->body->class->run(isolate->body, chain, &deadline_ns)) return;
+    chain = ic_isolate_take(isolate, deadline_ns);
+    // Abandoned: nothing will ever come, and nobody asks for it any more.
+    if (!chain && ic_mailbox_is_closed(&isolate->mailbox)) return;
   }
 }
 
@@ -113,14 +110,15 @@ static void *own_thread(void *argument) {
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
   current = isolate;
+  ic_thread_admit_interrupts();
   ic_mutex_lock(&scheduler->mutex);
   isolate->thread = ic_thread_self();
   isolate->thread_known = true;
   ic_mutex_unlock(&scheduler->mutex);
   run_to_end(isolate);
+  current = NULL;  // first of all: the end frees what an interrupt would use
   const ic_life *life = isolate->life;
   life->end(isolate);
-  current = NULL;
   leave(scheduler, isolate);
   ic_isolate_release(isolate);
   life->left(cluster);
@@ -133,10 +131,12 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate) {
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
   ic_thread thread;
-  ic_status status = ic_thread_start(&thread, STACK_BYTES, own_thread, isolate);
+  ic_status status =
+      ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
   if (status == IC_OK) return IC_OK;
   ic_mutex_lock(&scheduler->mutex);
-  unlink_locked(scheduler, isolate);
+  // A shutdown that had no more time may have abandoned it already.
+  if (isolate->thread_runs) unlink_locked(scheduler, isolate);
   if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
   ic_mutex_unlock(&scheduler->mutex);
   return status;
@@ -168,11 +168,12 @@ ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
   return isolate;
 }
 
-void ic_scheduler_join(ic_scheduler *scheduler) {
+void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   ic_mutex_lock(&scheduler->mutex);
-  while (scheduler->running > 0) {
-    ic_condition_wait(&scheduler->left, &scheduler->mutex, IC_NEVER);
+  while (scheduler->running > 0 &&
+         ic_condition_wait(&scheduler->left, &scheduler->mutex, deadline_ns)) {
   }
+  while (scheduler->newest) unlink_locked(scheduler, scheduler->newest);
   bool has_ended = scheduler->has_ended;
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;

@@ -36,8 +36,9 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler);
 // caller, or NULL. Its thread is left to itself from now on.
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler);
 
-// Waits until every thread that was not abandoned has left, and joins it.
-void ic_scheduler_join(ic_scheduler *scheduler);
+// Waits until every thread has left and joins it. Those that have not left at
+// [deadline_ns] are abandoned.
+void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns);
 
 // Makes the calling thread the one that an interrupt of [isolate] reaches;
 // NULL: no more. For a host script, which runs on a thread that is not ours.

@@ -1,0 +1,325 @@
+---@meta isolate_cluster
+
+-- types.lua - the public API, for editors: lua-language-server reads it where it
+-- finds it in `workspace.library`. It is never run. ../README.md has the rules.
+
+-- --- Words ------------------------------------------------------------------
+
+---The name of an isolate: "/receiver", "/workers/7".
+---@alias isolate_cluster.Path string
+
+---What can be sent: nil, booleans, numbers, strings, refs, and tables of these.
+---@alias isolate_cluster.Value any
+
+---What an isolate runs: a function without captured locals, a module's name,
+---or a path that ends in ".lua".
+---@alias isolate_cluster.Entry string|fun(context: isolate_cluster.Context)
+
+---Why a call returned nil: its third result.
+---@alias isolate_cluster.Code
+---| "gone" # the isolate of the ref has ended
+---| "timeout" # the time is up
+---| "full" # reserved: the mailbox is full
+---| "in use" # a living isolate has the path
+---| "not found" # no isolate, no member, nobody to reply to
+---| "down" # the node is down, or shutting down
+---| "deadlock" # reserved: requests wait for each other
+---| "memory" # no memory, or no more threads
+---| "cpu" # reserved: the time to compute is used up
+---| "unsendable" # the value holds what can't be sent
+---| "load" # the entry does not load
+---| "malformed" # the bytes are not one well-formed CBOR item
+---| "range" # an integer of more than 64 signed bits, or nested too deep
+---| "invalid" # reserved: an argument is wrong
+---| "error" # anything else that failed
+
+---Why an isolate ended: what onIsolateDown tells.
+---@alias isolate_cluster.Reason
+---| "done" # nothing was left to do
+---| "shutdown" # it ended itself, or agreed to a shutdown
+---| "error" # its entry raised an error
+---| "killed" # a shutdown stopped it by force
+---| "memory" # its state had no memory left
+
+-- --- The module -------------------------------------------------------------
+
+---The table that `require "isolate_cluster"` returns.
+---@class isolate_cluster
+---@field version string the version of the library: "0.1.0"
+local IsolateCluster = {}
+
+---Options of singleNode: there are none yet.
+---@class (exact) isolate_cluster.NodeOptions
+
+---Starts a cluster of one node; it is up when this returns.
+---@param options? isolate_cluster.NodeOptions
+---@return isolate_cluster.Cluster
+function IsolateCluster.singleNode(options) end
+
+---The CBOR bytes of a value.
+---@param value isolate_cluster.Value
+---@return string? bytes, string? message, isolate_cluster.Code? code
+function IsolateCluster.encode(value) end
+
+---The value of exactly one CBOR item.
+---@param bytes string
+---@return isolate_cluster.Value value, string? message, isolate_cluster.Code? code
+function IsolateCluster.decode(bytes) end
+
+-- --- The cluster ------------------------------------------------------------
+
+---A cluster, as its host script sees it. What waits here blocks the thread.
+---@class isolate_cluster.Cluster
+---@field up boolean whether the node is up
+---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
+---@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
+local Cluster = {}
+
+---Options of spawnIsolate.
+---@class (exact) isolate_cluster.SpawnOptions
+---@field thread? "own" one thread for the isolate alone: the default
+
+---Spawns an isolate; a path that ends in "/" gets a number behind it.
+---@param path isolate_cluster.Path
+---@param entry isolate_cluster.Entry
+---@param properties? table<any, isolate_cluster.Value> copied once
+---@param options? isolate_cluster.SpawnOptions
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+---@overload fun(self, entry: isolate_cluster.Entry, properties?: table, options?: isolate_cluster.SpawnOptions): isolate_cluster.Ref?, string?, isolate_cluster.Code?
+function Cluster:spawnIsolate(path, entry, properties, options) end
+
+---The isolate that has the path now.
+---@param path isolate_cluster.Path
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+function Cluster:lookupIsolate(path) end
+
+---All isolates beneath the prefix, sorted by path.
+---@param prefix isolate_cluster.Path it ends in "/"
+---@return isolate_cluster.Ref[]? refs, string? message, isolate_cluster.Code? code
+function Cluster:lookupIsolates(prefix) end
+
+---Waits until no isolate is left.
+---@param timeout? number seconds; for ever if none is given
+---@return true? ended, string? message, isolate_cluster.Code? code
+function Cluster:wait(timeout) end
+
+---Asks every isolate to end, then stops those that are left: true if all agreed.
+---@param timeout? number seconds; 5 if none is given
+---@return boolean? agreed, string? message, isolate_cluster.Code? code
+function Cluster:shutdown(timeout) end
+
+---The figures of each isolate, and of all together.
+---@return isolate_cluster.Stats
+function Cluster:stats() end
+
+---What cluster:stats returns; the sums hold isolates that have ended too.
+---@class isolate_cluster.Stats
+---@field up boolean whether the node is up
+---@field live integer isolates that live, those that load included
+---@field spawned integer isolates that came up
+---@field ended integer isolates that have ended
+---@field sent integer messages that isolates sent
+---@field received integer messages that isolates handled
+---@field lateReplies integer replies after their request's timeout
+---@field deadLetters integer messages that nobody had read at an isolate's end
+---@field isolates table<isolate_cluster.Path, isolate_cluster.IsolateStats>
+
+---The figures of one isolate.
+---@class isolate_cluster.IsolateStats
+---@field sent integer messages that it sent
+---@field received integer messages that it handled
+---@field lateReplies integer replies that came too late for it
+---@field mailbox integer messages that wait for it
+---@field memory integer bytes of its Lua state, at its last pause
+
+-- --- The context ------------------------------------------------------------
+
+---What an isolate's entry receives. What waits suspends its coroutine only.
+---@class isolate_cluster.Context
+---@field path isolate_cluster.Path of this isolate
+---@field properties table<any, isolate_cluster.Value> from who spawned it
+---@field isolateRef isolate_cluster.Ref of this isolate
+---@field onMessage isolate_cluster.Stream of (value, message): one came
+---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
+---@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
+---@field onError isolate_cluster.Stream of (err): an error that nobody caught
+---@field onShutdownRequest isolate_cluster.Stream of (): it is asked to end
+local Context = {}
+
+---The value of a property, or nil.
+---@param key any
+---@return isolate_cluster.Value
+function Context:property(key) end
+
+---Spawns an isolate; a path that ends in "/" gets a number behind it.
+---@param path isolate_cluster.Path
+---@param entry isolate_cluster.Entry
+---@param properties? table<any, isolate_cluster.Value> copied once
+---@param options? isolate_cluster.SpawnOptions
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+---@overload fun(self, entry: isolate_cluster.Entry, properties?: table, options?: isolate_cluster.SpawnOptions): isolate_cluster.Ref?, string?, isolate_cluster.Code?
+function Context:spawnIsolate(path, entry, properties, options) end
+
+---The isolate that has the path now.
+---@param path isolate_cluster.Path
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+function Context:lookupIsolate(path) end
+
+---All isolates beneath the prefix, sorted by path.
+---@param prefix isolate_cluster.Path it ends in "/"
+---@return isolate_cluster.Ref[]? refs, string? message, isolate_cluster.Code? code
+function Context:lookupIsolates(prefix) end
+
+---Ends this isolate once what runs now has returned, or waits.
+function Context:shutdownIsolate() end
+
+---Begins the shutdown of the node, and returns at once.
+---@param timeout? number seconds until those left are stopped; 5 if none is given
+---@return true? begun, string? message, isolate_cluster.Code? code
+function Context:shutdownNode(timeout) end
+
+---Waits; other messages are handled meanwhile.
+---@param seconds number
+function Context:sleep(seconds) end
+
+---Calls fn once, after [seconds].
+---@param seconds number
+---@param fn fun()
+---@return isolate_cluster.Timer
+function Context:after(seconds, fn) end
+
+---Calls fn every [seconds], without drift.
+---@param seconds number
+---@param fn fun()
+---@return isolate_cluster.Timer
+function Context:every(seconds, fn) end
+
+---Options of context:group.
+---@class (exact) isolate_cluster.GroupOptions
+---@field select? "roundRobin"|"all"|fun(members: isolate_cluster.Ref[], value: isolate_cluster.Value): isolate_cluster.Ref? to whom it sends; "roundRobin" if none is given
+
+---All isolates beneath the prefix, to be sent to as one.
+---@param prefix isolate_cluster.Path it ends in "/"
+---@param options? isolate_cluster.GroupOptions
+---@return isolate_cluster.Group
+function Context:group(prefix, options) end
+
+-- --- What a context gives ---------------------------------------------------
+
+---What listeners of context.onError get.
+---@class isolate_cluster.Error
+---@field message string the error's text
+---@field traceback string the text, and where it came from
+---@field value any what was raised
+
+---A call that is to come.
+---@class isolate_cluster.Timer
+local Timer = {}
+
+---Takes it back; doing so again, or too late, does nothing.
+function Timer:cancel() end
+
+---Isolates beneath a prefix: whoever lives there when something is sent.
+---@class isolate_cluster.Group
+---@field prefix isolate_cluster.Path
+local Group = {}
+
+---Sends to one member, or to all, as the group selects.
+---@param value isolate_cluster.Value
+---@param options? isolate_cluster.SendOptions
+---@return true? sent, string? message, isolate_cluster.Code? code
+function Group:send(value, options) end
+
+---The members of now, sorted by path.
+---@return isolate_cluster.Ref[]
+function Group:list() end
+
+-- --- Streams ----------------------------------------------------------------
+
+---Events. A cluster's and a context's can be called: context:onMessage(fn).
+---@class isolate_cluster.Stream
+---@overload fun(owner: isolate_cluster.Cluster|isolate_cluster.Context, fn: function): isolate_cluster.Subscription
+local Stream = {}
+
+---Calls fn(...) for each event from now on.
+---@param fn fun(...)
+---@return isolate_cluster.Subscription
+function Stream:listen(fn) end
+
+---The events for which predicate(...) is true.
+---@param predicate fun(...): any
+---@return isolate_cluster.Stream
+function Stream:where(predicate) end
+
+---The events with fn(...) in place of their first value.
+---@param fn fun(...): any
+---@return isolate_cluster.Stream
+function Stream:map(fn) end
+
+---Waits for one event, and returns its values.
+---@param timeout? number seconds; for ever if none is given
+---@return any value, any message, isolate_cluster.Code? code
+function Stream:next(timeout) end
+
+---For a generic `for`, which waits for one event after the other.
+---@return fun(): any, any
+function Stream:iter() end
+
+---What listening returns. It can be closed: `local s <close> = stream:listen(fn)`.
+---@class isolate_cluster.Subscription
+local Subscription = {}
+
+---Ends it; doing so again does nothing.
+function Subscription:cancel() end
+
+-- --- Refs and messages ------------------------------------------------------
+
+---Stands for one life of one isolate; it can be sent, and compared with `==`.
+---@class isolate_cluster.Ref: userdata
+---@field path isolate_cluster.Path
+---@field alive boolean whether the isolate has not ended
+local Ref = {}
+
+---The value of a property that the isolate was spawned with, or nil.
+---@param key any
+---@return isolate_cluster.Value
+function Ref:property(key) end
+
+---Options of a send.
+---@class (exact) isolate_cluster.SendOptions
+---@field type? string what kind of message it is
+---@field correlationId? isolate_cluster.Value comes back with the reply
+---@field replyTo? isolate_cluster.Ref who gets the reply: the sender if not given
+
+---Sends a value: true once it is queued.
+---@param value isolate_cluster.Value
+---@param options? isolate_cluster.SendOptions
+---@return true? sent, string? message, isolate_cluster.Code? code
+function Ref:send(value, options) end
+
+---Options of a request.
+---@class (exact) isolate_cluster.RequestOptions
+---@field timeout? number seconds; 5 if none is given
+---@field type? string what kind of message it is
+
+---Sends a value and waits for the reply.
+---@param value isolate_cluster.Value
+---@param options? isolate_cluster.RequestOptions
+---@return isolate_cluster.Value reply, string? message, isolate_cluster.Code? code
+function Ref:request(value, options) end
+
+---What a listener of onMessage gets behind the value.
+---@class isolate_cluster.Message: userdata
+---@field content isolate_cluster.Value the value itself
+---@field sender isolate_cluster.Ref? nil from a host script
+---@field replyTo isolate_cluster.Ref? where reply sends
+---@field type string?
+---@field correlationId isolate_cluster.Value
+local Message = {}
+
+---Sends the answer.
+---@param value isolate_cluster.Value
+---@return true? sent, string? message, isolate_cluster.Code? code
+function Message:reply(value) end
+
+return IsolateCluster

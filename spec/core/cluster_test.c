@@ -1,0 +1,627 @@
+// cluster_test.c - spawning and shutting down, and both at once.
+
+#include "core/cluster.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "failing.h"
+#include "test_body.h"
+
+// What most tests need one of.
+static ic_cluster *cluster;
+static test_script play;
+
+static void set_up(void) {
+  script_init(&play);
+  cluster = NULL;
+  ic_cluster_new(NULL, &cluster);
+}
+
+static void tear_down(void) {
+  ic_cluster_free(cluster);
+  script_fini(&play);
+}
+
+static ic_status try_start(const char *path, ic_isolate **out, char **text) {
+  ic_start start = {.path = path, .body = test_body_new(&play)};
+  return ic_cluster_start(cluster, &start, out, text);
+}
+
+// A running isolate, or NULL.
+static ic_isolate *start(const char *path) {
+  ic_isolate *isolate = NULL;
+  return try_start(path, &isolate, NULL) == IC_OK ? isolate : NULL;
+}
+
+static ic_status start_later(const char *path, ic_isolate *spawner,
+                             ic_isolate **out) {
+  ic_start start = {.path = path,
+                    .body = test_body_new(&play),
+                    .load_later = true,
+                    .spawner = spawner,
+                    .request = 12};
+  return ic_cluster_start(cluster, &start, out, NULL);
+}
+
+static ic_isolate *new_outsider(void) {
+  ic_isolate *outsider = NULL;
+  return ic_isolate_new("(outsider)", &outsider) == IC_OK ? outsider : NULL;
+}
+
+// The next messages to [isolate]; NULL only if none comes in all patience.
+static ic_message *wait_for_message(ic_isolate *isolate) {
+  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+  ic_message *chain = NULL;
+  while (!chain && ic_now_ns() < deadline_ns) {
+    chain = ic_isolate_take(isolate, deadline_ns);
+  }
+  return chain;
+}
+
+static ic_status send_integer(ic_isolate *to, ic_isolate *sender,
+                              uint64_t request) {
+  ic_message *message = NULL;
+  if (ic_message_new(&message) != IC_OK) return IC_MEMORY;
+  ic_message_add_integer(message, 7);
+  message->request = request;
+  ic_send_options options = {.sender = sender};
+  ic_status status = ic_ref_send(to, message, &options);
+  if (status != IC_OK) ic_message_free(message);
+  return status;
+}
+
+static ic_status find_status(const char *path) {
+  ic_ref *ref = NULL;
+  ic_status status = ic_cluster_lookup(cluster, path, &ref);
+  ic_ref_release(ref);
+  return status;
+}
+
+static ic_totals totals(void) {
+  ic_totals totals;
+  size_t live;
+  ic_cluster_totals(cluster, &totals, &live);
+  return totals;
+}
+
+// --- Spawning ---------------------------------------------------------------
+
+static void starts_an_isolate_that_can_be_found(void) {
+  set_up();
+  ic_isolate *isolate = start("/a");
+  CHECK(isolate && tally_count(&play.loads) == 1);
+  ic_ref *found = NULL;
+  CHECK(ic_cluster_lookup(cluster, "/a", &found) == IC_OK && found == isolate);
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(send_integer(found, NULL, 0) == IC_OK);
+  CHECK(tally_reaches(&play.values, 1));
+  ic_ref_release(found);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void lists_isolates_for_c_programs(void) {
+  set_up();
+  ic_isolate_release(start("/w/b"));
+  ic_isolate_release(start("/w/a"));
+  ic_ref **refs = NULL;
+  size_t count = 0;
+  CHECK(ic_cluster_lookup_all(cluster, "/w/", &refs, &count) == IC_OK);
+  CHECK(count == 2 && strcmp(ic_ref_path(refs[0]), "/w/a") == 0);
+  for (size_t i = 0; i < count; i++) ic_ref_release(refs[i]);
+  free(refs);
+  CHECK(ic_cluster_lookup_all(cluster, "/w", &refs, &count) == IC_INVALID);
+  tear_down();
+}
+
+static void a_path_in_use_takes_the_body_all_the_same(void) {
+  set_up();
+  ic_isolate_release(start("/a"));
+  ic_isolate *other = NULL;
+  CHECK(try_start("/a", &other, NULL) == IC_IN_USE);
+  CHECK(try_start("a", &other, NULL) == IC_INVALID);
+  CHECK(other == NULL && tally_count(&play.frees) == 2);
+  tear_down();
+}
+
+static void what_does_not_load_leaves_nothing(void) {
+  set_up();
+  play.load_status = IC_LOAD;
+  ic_isolate *isolate = NULL;
+  char *text = NULL;
+  CHECK(try_start("/a", &isolate, &text) == IC_LOAD);
+  CHECK(isolate == NULL && text && strcmp(text, "no") == 0);
+  free(text);
+  CHECK(tally_count(&play.frees) == 1);
+  play.load_status = IC_OK;
+  ic_isolate_release(start("/a"));
+  CHECK(totals().spawned == 1);
+  tear_down();
+}
+
+static void a_later_load_tells_the_spawner(void) {
+  set_up();
+  ic_isolate *spawner = new_outsider();
+  ic_isolate *isolate = NULL;
+  CHECK(start_later("/a", spawner, &isolate) == IC_OK);
+  ic_message *told = wait_for_message(spawner);
+  CHECK(told && told->kind == IC_MESSAGE_SPAWNED && told->request == 12);
+  CHECK(told->status == IC_OK && told->sender == isolate);
+  CHECK(find_status("/a") == IC_OK);
+  CHECK(tally_reaches(&play.starts, 1));
+  ic_message_free_chain(told);
+  ic_isolate_release(isolate);
+  ic_isolate_release(spawner);
+  tear_down();
+}
+
+static void a_later_load_that_fails_tells_why_and_frees_the_path(void) {
+  set_up();
+  ic_isolate *spawner = new_outsider();
+  play.load_status = IC_LOAD;
+  ic_isolate *isolate = NULL;
+  CHECK(start_later("/a", spawner, &isolate) == IC_OK);
+  ic_message *told = wait_for_message(spawner);
+  CHECK(told && told->kind == IC_MESSAGE_SPAWNED && told->request == 12);
+  CHECK(told->status == IC_LOAD && strcmp(told->text, "no") == 0);
+  CHECK(!told->sender);
+  CHECK(tally_reaches(&play.frees, 1));
+  play.load_status = IC_OK;
+  ic_isolate *next = start("/a");
+  CHECK(next);
+  ic_message_free_chain(told);
+  ic_isolate_release(isolate);
+  ic_isolate_release(next);
+  ic_isolate_release(spawner);
+  tear_down();
+}
+
+static void a_spawner_that_is_gone_needs_not_be_told(void) {
+  set_up();
+  ic_isolate *spawner = new_outsider();
+  ic_mailbox_close(&spawner->mailbox);
+  ic_isolate *isolate = NULL;
+  CHECK(start_later("/a", spawner, &isolate) == IC_OK);
+  CHECK(tally_reaches(&play.starts, 1));
+  ic_isolate_release(isolate);
+  ic_isolate_release(spawner);
+  tear_down();
+}
+
+// The nth allocation fails, or the thread does not start, for every n.
+static void whatever_fails_leaves_nothing(void) {
+  set_up();
+  // What the cluster itself allocates, it has then. Nobody watches, as an event
+  // that there is no memory for is left out.
+  ic_isolate *first = start("/first");
+  ic_registry_watch(&cluster->registry, first, 0);
+  ic_isolate_release(first);
+  for (int n = 0; failing_at(n); n++) {
+    ic_message *properties = ic_message_new_event(IC_MESSAGE_VALUE);
+    ic_body *body = test_body_new(&play);
+    if (!properties || !body) {
+      ic_message_free(properties);
+      free(body);
+      failing_stop();
+      continue;
+    }
+    int frees = tally_count(&play.frees);
+    ic_start start = {.path = "/a", .properties = properties, .body = body};
+    ic_isolate *isolate = NULL;
+    ic_status status = ic_cluster_start(cluster, &start, &isolate, NULL);
+    bool failed = failing_stop();
+    CHECK(status == (failed ? IC_MEMORY : IC_OK));
+    CHECK(failed == (isolate == NULL));
+    CHECK(find_status("/a") == (failed ? IC_NOT_FOUND : IC_OK));
+    CHECK(!failed || tally_reaches(&play.frees, frees + 1));
+    ic_isolate_release(isolate);
+  }
+  tear_down();
+}
+
+static void many_come_and_go(void) {
+  enum { COUNT = 1000 };
+  set_up();
+  for (int i = 0; i < COUNT; i++) {
+    ic_isolate *isolate = start("/a/");
+    ic_message *event = ic_message_new_event(IC_MESSAGE_SHUTDOWN);
+    CHECK(isolate && ic_isolate_push(isolate, event) == IC_OK);
+    ic_isolate_release(isolate);
+  }
+  CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(tally_count(&play.frees) == COUNT);
+  CHECK(totals().spawned == COUNT && totals().ended == COUNT);
+  tear_down();
+}
+
+// --- Waiting and shutting down ----------------------------------------------
+
+static void waits_until_no_isolate_is_left(void) {
+  set_up();
+  CHECK(ic_cluster_wait(cluster, 0) == IC_OK);
+  ic_isolate *isolate = start("/a");
+  CHECK(ic_cluster_wait(cluster, 1) == IC_TIMEOUT);
+  ic_isolate_push(isolate, ic_message_new_event(IC_MESSAGE_SHUTDOWN));
+  CHECK(ic_cluster_wait(cluster, -1) == IC_OK);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void a_shutdown_asks_and_waits(void) {
+  set_up();
+  for (int i = 0; i < 5; i++) ic_isolate_release(start("/a/"));
+  CHECK(ic_cluster_is_up(cluster));
+  CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(!ic_cluster_is_up(cluster));
+  CHECK(tally_count(&play.frees) == 5);
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_OK);
+  ic_isolate *isolate = NULL;
+  CHECK(try_start("/a", &isolate, NULL) == IC_DOWN);
+  CHECK(find_status("/a") == IC_DOWN);
+  tear_down();
+}
+
+static bool ignore(test_script *script, const ic_message *message) {
+  (void)script;
+  (void)message;
+  return true;
+}
+
+static bool spin(test_script *script, const ic_message *message) {
+  (void)message;
+  spin_until_interrupted(script);
+  return true;
+}
+
+static bool hold_up(test_script *script, const ic_message *message) {
+  (void)message;
+  wait_at_gate(script);
+  return true;
+}
+
+static void one_that_ignores_it_is_killed(void) {
+  set_up();
+  play.on_message = ignore;
+  ic_isolate *watcher = new_outsider();
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+  ic_isolate_release(start("/a"));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  ic_message *down = ic_isolate_take(watcher, 0);
+  CHECK(down && strcmp(down->reason, "killed") == 0);
+  CHECK(tally_count(&play.frees) == 1);
+  ic_message_free_chain(down);
+  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_isolate_release(watcher);
+  tear_down();
+}
+
+static void one_that_spins_is_interrupted(void) {
+  set_up();
+  play.on_message = spin;
+  ic_isolate_release(start("/a"));
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(ic_cluster_shutdown(cluster, 1) == IC_TIMEOUT);
+  CHECK(tally_count(&play.frees) == 1);
+  tear_down();
+}
+
+// Its thread ends when the C function returns, and may free the cluster then.
+static void one_that_sits_in_c_is_left_behind(void) {
+  set_up();
+  play.on_message = hold_up;
+  ic_isolate *isolate = start("/a");
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  CHECK(!ic_ref_is_alive(isolate));
+  CHECK(send_integer(isolate, NULL, 0) == IC_GONE);
+  CHECK(tally_count(&play.frees) == 0);
+  uint64_t key = cluster->key;
+  ic_cluster_free(cluster);
+  tally_add(&play.gate);
+  CHECK(tally_reaches(&play.frees, 1));
+  ic_isolate_release(isolate);
+  ic_cluster *found;
+  while ((found = ic_cluster_find(key)) != NULL) ic_cluster_release(found);
+  script_fini(&play);
+}
+
+static ic_status late_status;
+
+static void *start_on_thread(void *context) {
+  ic_isolate *isolate = NULL;
+  late_status = try_start("/late", &isolate, NULL);
+  ic_isolate_release(isolate);
+  return context;
+}
+
+static void a_load_that_outlasts_the_shutdown_is_refused(void) {
+  set_up();
+  play.on_load = wait_at_gate;
+  ic_thread thread;
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, start_on_thread, NULL) ==
+        IC_OK);
+  CHECK(tally_reaches(&play.loads, 1));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  tally_add(&play.gate);
+  ic_thread_join(thread);
+  CHECK(late_status == IC_DOWN);
+  CHECK(tally_reaches(&play.frees, 1) && tally_count(&play.turns) == 0);
+  tear_down();
+}
+
+typedef struct {
+  int64_t timeout_ms;
+  ic_status status;
+} shutdown_call;
+
+static void *shut_down(void *argument) {
+  shutdown_call *call = argument;
+  call->status = ic_cluster_shutdown(cluster, call->timeout_ms);
+  return NULL;
+}
+
+static void several_shutdowns_are_one(void) {
+  enum { CALLS = 4 };
+  for (int round = 0; round < 50; round++) {
+    set_up();
+    ic_isolate_release(start("/a"));
+    shutdown_call calls[CALLS];
+    ic_thread threads[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+      calls[i] = (shutdown_call){PATIENCE_MS + i, IC_ERROR};
+      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, shut_down,
+                            &calls[i]) == IC_OK);
+    }
+    for (int i = 0; i < CALLS; i++) {
+      ic_thread_join(threads[i]);
+      CHECK(calls[i].status == IC_OK);
+    }
+    tear_down();
+  }
+}
+
+static void a_shorter_timeout_makes_it_end_earlier(void) {
+  set_up();
+  play.on_message = ignore;
+  ic_isolate_release(start("/a"));
+  CHECK(ic_cluster_begin_shutdown(cluster, -1) == IC_OK);
+  CHECK(ic_cluster_is_up(cluster));
+  CHECK(ic_cluster_begin_shutdown(cluster, 0) == IC_OK);
+  CHECK(!ic_cluster_end_shutdown(cluster));
+  CHECK(!ic_cluster_end_shutdown(cluster));
+  tear_down();
+}
+
+static void *spawn_until_down(void *argument) {
+  ic_status *status = argument;
+  do {
+    ic_isolate *isolate = NULL;
+    *status = try_start("/a/", &isolate, NULL);
+    ic_isolate_release(isolate);
+  } while (*status == IC_OK);
+  return NULL;
+}
+
+static void a_shutdown_amid_spawns_leaves_nobody(void) {
+  enum { SPAWNERS = 3 };
+  for (int round = 1; round <= 40; round++) {
+    set_up();
+    ic_status statuses[SPAWNERS];
+    ic_thread threads[SPAWNERS];
+    for (int i = 0; i < SPAWNERS; i++) {
+      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
+                            spawn_until_down, &statuses[i]) == IC_OK);
+    }
+    CHECK(tally_reaches(&play.loads, round % 8));
+    CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
+    for (int i = 0; i < SPAWNERS; i++) {
+      ic_thread_join(threads[i]);
+      CHECK(statuses[i] == IC_DOWN);
+    }
+    ic_cluster_free(cluster);
+    script_fini(&play);
+  }
+}
+
+static void where_no_thread_starts_the_caller_shuts_down(void) {
+  set_up();
+  ic_isolate_release(start("/a"));
+  failing_at(0);
+  ic_status begun = ic_cluster_begin_shutdown(cluster, PATIENCE_MS);
+  CHECK(failing_stop() && begun == IC_MEMORY);
+  ic_isolate_release(start("/b"));
+  CHECK(find_status("/b") == IC_OK);
+  failing_at(0);
+  ic_status status = ic_cluster_shutdown(cluster, PATIENCE_MS);
+  CHECK(failing_stop() && status == IC_OK);
+  CHECK(!ic_cluster_is_up(cluster) && tally_count(&play.frees) == 2);
+  tear_down();
+}
+
+static void freeing_shuts_down(void) {
+  set_up();
+  ic_isolate *isolate = start("/a");
+  ic_cluster_free(cluster);
+  ic_cluster_free(NULL);
+  CHECK(tally_count(&play.frees) == 1);
+  script_fini(&play);
+  // Refs outlive it.
+  CHECK(strcmp(ic_ref_path(isolate), "/a") == 0 && !ic_ref_is_alive(isolate));
+  CHECK(send_integer(isolate, NULL, 0) == IC_GONE);
+  ic_isolate_release(isolate);
+}
+
+// --- Dead letters -----------------------------------------------------------
+
+static bool end_behind_first_value(test_script *script,
+                                   const ic_message *message) {
+  if (message->kind == IC_MESSAGE_START) wait_at_gate(script);
+  return message->kind != IC_MESSAGE_VALUE;
+}
+
+// All three are in its mailbox when it reads the first, which ends it.
+static void requests_left_behind_are_refused(void) {
+  set_up();
+  play.on_message = end_behind_first_value;
+  ic_isolate *asker = new_outsider();
+  ic_isolate *isolate = start("/a");
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(send_integer(isolate, asker, 0) == IC_OK);
+  CHECK(send_integer(isolate, asker, 41) == IC_OK);
+  CHECK(send_integer(isolate, asker, 0) == IC_OK);
+  tally_add(&play.gate);
+  ic_message *refusal = wait_for_message(asker);
+  CHECK(refusal && refusal->kind == IC_MESSAGE_REPLY && !refusal->next);
+  CHECK(refusal->request == 41 && refusal->status == IC_GONE);
+  ic_message_free_chain(refusal);
+  ic_isolate_release(isolate);
+  ic_isolate_release(asker);
+  tear_down();
+}
+
+static void requests_to_one_left_behind_are_refused(void) {
+  set_up();
+  play.on_message = hold_up;
+  ic_isolate *asker = new_outsider();
+  ic_isolate *isolate = start("/a");
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(send_integer(isolate, asker, 41) == IC_OK);
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  ic_message *refusal = ic_isolate_take(asker, 0);
+  CHECK(refusal && refusal->request == 41 && refusal->status == IC_GONE);
+  CHECK(totals().dead_letters == 1);
+  ic_message_free_chain(refusal);
+  tally_add(&play.gate);
+  CHECK(tally_reaches(&play.frees, 1));
+  ic_isolate_release(isolate);
+  ic_isolate_release(asker);
+  tear_down();
+}
+
+// --- Several ----------------------------------------------------------------
+
+static void two_clusters_know_nothing_of_each_other(void) {
+  set_up();
+  ic_cluster *first = cluster;
+  ic_isolate *watcher = new_outsider();
+  ic_registry_watch(&first->registry, watcher, IC_WATCH_UP | IC_WATCH_NODE);
+  CHECK(ic_cluster_new(NULL, &cluster) == IC_OK);
+  CHECK(first->key != cluster->key);
+  ic_isolate_release(start("/a"));
+  CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(ic_isolate_take(watcher, 0) == NULL);
+  CHECK(ic_cluster_is_up(first));
+  ic_cluster_free(cluster);
+  cluster = first;
+  ic_isolate_release(start("/a"));
+  ic_message *up = ic_isolate_take(watcher, 0);
+  CHECK(up && up->kind == IC_MESSAGE_UP && up->cluster_key == first->key);
+  ic_message_free_chain(up);
+  ic_registry_watch(&first->registry, watcher, 0);
+  ic_isolate_release(watcher);
+  tear_down();
+}
+
+static void is_found_by_its_key_while_somebody_uses_it(void) {
+  set_up();
+  uint64_t key = cluster->key;
+  ic_cluster *found = ic_cluster_find(key);
+  CHECK(found == cluster);
+  ic_cluster_release(found);
+  CHECK(ic_cluster_find(key + 1) == NULL);
+  tear_down();
+  CHECK(ic_cluster_find(key) == NULL);
+}
+
+static void all_clusters_are_shut_down_at_once(void) {
+  set_up();
+  ic_isolate_release(start("/a"));
+  ic_cluster *other = NULL;
+  CHECK(ic_cluster_new(NULL, &other) == IC_OK);
+  CHECK(ic_cluster_shutdown_all(PATIENCE_MS) == 2);
+  CHECK(!ic_cluster_is_up(cluster) && !ic_cluster_is_up(other));
+  CHECK(ic_cluster_shutdown_all(0) == 0);
+  ic_cluster_free(other);
+  tear_down();
+}
+
+static void no_memory_for_a_cluster_is_told(void) {
+  for (int n = 0; failing_at(n); n++) {
+    ic_cluster *made = NULL;
+    ic_status status = ic_cluster_new(NULL, &made);
+    bool failed = failing_stop();
+    CHECK(status == (failed ? IC_MEMORY : IC_OK) && failed == (made == NULL));
+    ic_cluster_free(made);
+  }
+}
+
+// --- For the binding --------------------------------------------------------
+
+static void note_report(void *context, const char *path, const char *text) {
+  if (strcmp(path, "/a") == 0 && strcmp(text, "why") == 0) {
+    *(bool *)context = true;
+  }
+}
+
+static void reports_to_whom_the_options_name(void) {
+  bool reported = false;
+  ic_cluster_options options = {note_report, &reported};
+  ic_cluster *made = NULL;
+  CHECK(ic_cluster_new(&options, &made) == IC_OK);
+  CHECK(ic_cluster_report(made, "/a", "why") && reported);
+  ic_cluster_free(made);
+  CHECK(ic_cluster_new(NULL, &made) == IC_OK);
+  CHECK(!ic_cluster_report(made, "/a", "why"));
+  ic_cluster_free(made);
+}
+
+static int open_nothing(struct lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+static void keeps_the_modules_that_are_registered(void) {
+  set_up();
+  char name[] = "clock";
+  CHECK(ic_cluster_register_module(cluster, name, open_nothing) == IC_OK);
+  name[0] = 'b';
+  CHECK(ic_cluster_register_module(cluster, name, open_nothing) == IC_OK);
+  const ic_module *newest = cluster->modules;
+  CHECK(strcmp(newest->name, "block") == 0);
+  CHECK(strcmp(newest->next->name, "clock") == 0);
+  CHECK(newest->next->open == open_nothing && !newest->next->next);
+  tear_down();
+}
+
+int main(void) {
+  RUN(starts_an_isolate_that_can_be_found);
+  RUN(lists_isolates_for_c_programs);
+  RUN(a_path_in_use_takes_the_body_all_the_same);
+  RUN(what_does_not_load_leaves_nothing);
+  RUN(a_later_load_tells_the_spawner);
+  RUN(a_later_load_that_fails_tells_why_and_frees_the_path);
+  RUN(a_spawner_that_is_gone_needs_not_be_told);
+  RUN(whatever_fails_leaves_nothing);
+  RUN(many_come_and_go);
+  RUN(waits_until_no_isolate_is_left);
+  RUN(a_shutdown_asks_and_waits);
+  RUN(one_that_ignores_it_is_killed);
+  RUN(one_that_spins_is_interrupted);
+  RUN(one_that_sits_in_c_is_left_behind);
+  RUN(a_load_that_outlasts_the_shutdown_is_refused);
+  RUN(several_shutdowns_are_one);
+  RUN(a_shorter_timeout_makes_it_end_earlier);
+  RUN(a_shutdown_amid_spawns_leaves_nobody);
+  RUN(where_no_thread_starts_the_caller_shuts_down);
+  RUN(freeing_shuts_down);
+  RUN(requests_left_behind_are_refused);
+  RUN(requests_to_one_left_behind_are_refused);
+  RUN(two_clusters_know_nothing_of_each_other);
+  RUN(is_found_by_its_key_while_somebody_uses_it);
+  RUN(all_clusters_are_shut_down_at_once);
+  RUN(no_memory_for_a_cluster_is_told);
+  RUN(reports_to_whom_the_options_name);
+  RUN(keeps_the_modules_that_are_registered);
+  return check_report("cluster");
+}

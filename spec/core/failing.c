@@ -1,0 +1,66 @@
+// failing.c - what the linker's --wrap puts before the C library's functions.
+
+#include "failing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+char *__real_strdup(const char *text);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+char *__wrap_strdup(const char *text);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument);
+
+static _Thread_local bool is_on, has_failed;
+static _Thread_local int calls_left;
+
+static bool fails(void) {
+  if (!is_on || calls_left-- != 0) return false;
+  has_failed = true;
+  return true;
+}
+
+bool failing_at(int n) {
+  if (n > 0 && !has_failed) return false;
+  is_on = true;
+  has_failed = false;
+  calls_left = n;
+  return true;
+}
+
+bool failing_stop(void) {
+  is_on = false;
+  return has_failed;
+}
+
+void *__wrap_malloc(size_t size) {
+  return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+  return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *block, size_t size) {
+  return fails() ? NULL : __real_realloc(block, size);
+}
+
+char *__wrap_strdup(const char *text) {
+  return fails() ? NULL : __real_strdup(text);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument) {
+  if (fails()) return EAGAIN;
+  return __real_pthread_create(thread, attributes, run, argument);
+}

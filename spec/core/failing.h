@@ -1,0 +1,24 @@
+// failing.h - memory and threads that run out at a chosen moment.
+//
+//   for (int n = 0; failing_at(n); n++) {     // once for each that is asked for
+//     ic_status status = ic_cluster_new(NULL, &cluster);
+//     if (failing_stop()) CHECK(status == IC_MEMORY);
+//   }
+//
+// Every C test is linked so that the core's malloc, calloc, realloc, strdup and
+// pthread_create pass through here. Only the calling thread's calls fail.
+
+#ifndef IC_FAILING_H
+#define IC_FAILING_H
+
+#include <stdbool.h>
+
+// From now on the call number [n], from 0, fails, and those behind it succeed.
+// False: the last round had fewer calls than its number, so this one needs not
+// be.
+bool failing_at(int n);
+
+// No call fails any more; true if one did.
+bool failing_stop(void);
+
+#endif

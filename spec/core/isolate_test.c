@@ -1,0 +1,254 @@
+// isolate_test.c - counting an isolate's users, sending to it, waiting for what
+// was sent.
+
+#include "core/isolate.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "check.h"
+#include "failing.h"
+
+static ic_isolate *new_isolate(const char *path) {
+  ic_isolate *isolate = NULL;
+  return ic_isolate_new(path, &isolate) == IC_OK ? isolate : NULL;
+}
+
+static ic_status push_event(ic_isolate *to) {
+  ic_message *event = ic_message_new_event(IC_MESSAGE_VALUE);
+  ic_status status = ic_isolate_push(to, event);
+  if (status != IC_OK) ic_message_free(event);
+  return status;
+}
+
+// --- Users ------------------------------------------------------------------
+
+static void has_a_number_of_its_own(void) {
+  ic_isolate *first = new_isolate("/a");
+  ic_isolate *second = new_isolate("/a");
+  CHECK(first->id != 0 && second->id > first->id);
+  ic_isolate_release(first);
+  ic_isolate_release(second);
+}
+
+static void lives_until_its_last_user_releases_it(void) {
+  ic_isolate *witness = new_isolate("/witness");
+  ic_isolate *isolate = new_isolate("/a");
+  isolate->properties = ic_message_new_event(IC_MESSAGE_VALUE);
+  isolate->properties->sender = ic_isolate_hold(witness);
+  CHECK(ic_isolate_hold(isolate) == isolate);
+  ic_isolate_release(isolate);
+  CHECK(strcmp(isolate->path, "/a") == 0);
+  CHECK(atomic_load(&witness->users) == 2);
+  ic_isolate_release(isolate);
+  CHECK(atomic_load(&witness->users) == 1);
+  ic_isolate_release(witness);
+  ic_isolate_release(NULL);
+}
+
+static void unread_messages_go_with_it(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  CHECK(push_event(isolate) == IC_OK);
+  CHECK(push_event(isolate) == IC_OK);
+  ic_isolate_release(isolate);
+}
+
+// Each is named by the next one's properties alone, as where every isolate
+// spawns another and tells it who it is.
+static void a_chain_of_them_is_freed_without_recursion(void) {
+  enum { LENGTH = 200000 };
+  ic_isolate *last = new_isolate("/0");
+  for (int i = 1; i < LENGTH; i++) {
+    ic_isolate *isolate = new_isolate("/i");
+    isolate->properties = ic_message_new_event(IC_MESSAGE_VALUE);
+    CHECK(ic_ref_list_add(&isolate->properties->refs, last) == IC_OK);
+    ic_isolate_release(last);
+    last = isolate;
+  }
+  ic_isolate_release(last);
+}
+
+static void *hold_and_release(void *argument) {
+  ic_isolate *isolate = argument;
+  for (int i = 0; i < 20000; i++) {
+    ic_isolate_hold(isolate);
+    ic_isolate_release(isolate);
+  }
+  ic_isolate_release(isolate);
+  return NULL;
+}
+
+static void is_counted_by_many_threads(void) {
+  enum { ROUNDS = 20, THREADS = 3 };
+  for (int round = 0; round < ROUNDS; round++) {
+    ic_isolate *isolate = new_isolate("/a");
+    ic_thread threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+      ic_status status =
+          ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, hold_and_release,
+                          ic_isolate_hold(isolate));
+      CHECK(status == IC_OK);
+    }
+    ic_isolate_release(isolate);
+    for (int i = 0; i < THREADS; i++) ic_thread_join(threads[i]);
+  }
+}
+
+static void no_memory_leaves_nothing(void) {
+  int n = 0;
+  for (; failing_at(n); n++) {
+    ic_isolate *isolate = NULL;
+    ic_status status = ic_isolate_new("/a", &isolate);
+    bool failed = failing_stop();
+    CHECK(status == (failed ? IC_MEMORY : IC_OK));
+    CHECK(failed == (isolate == NULL));
+    ic_isolate_release(isolate);
+  }
+  CHECK(n == 3);  // the struct, the path, and a round without a failure
+}
+
+// --- Sending and waiting ----------------------------------------------------
+
+static void gives_what_was_pushed(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  CHECK(ic_isolate_take(isolate, 0) == NULL);
+  CHECK(push_event(isolate) == IC_OK);
+  CHECK(push_event(isolate) == IC_OK);
+  ic_message *chain = ic_isolate_take(isolate, IC_NEVER);
+  CHECK(chain && chain->next && !chain->next->next);
+  ic_message_free_chain(chain);
+  ic_isolate_release(isolate);
+}
+
+static void waits_until_the_deadline(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  int64_t deadline = ic_deadline_ns(5);
+  CHECK(ic_isolate_take(isolate, deadline) == NULL);
+  CHECK(ic_now_ns() >= deadline);
+  ic_isolate_release(isolate);
+}
+
+static void a_wake_ends_the_wait(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  ic_isolate_wake(isolate);
+  CHECK(ic_isolate_take(isolate, IC_NEVER) == NULL);
+  ic_isolate_release(isolate);
+}
+
+static void is_gone_once_its_mailbox_is_closed(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  ic_mailbox_close(&isolate->mailbox);
+  CHECK(push_event(isolate) == IC_GONE);
+  CHECK(ic_isolate_take(isolate, IC_NEVER) == NULL);  // does not sleep
+  ic_isolate_release(isolate);
+}
+
+static void *push_often(void *argument) {
+  for (int i = 0; i < 3000; i++) push_event(argument);
+  return NULL;
+}
+
+static void no_push_is_slept_through(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  ic_thread threads[2];
+  for (int i = 0; i < 2; i++) {
+    ic_status status = ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
+                                       push_often, isolate);
+    CHECK(status == IC_OK);
+  }
+  for (int taken = 0; taken < 6000;) {
+    ic_message *chain = ic_isolate_take(isolate, IC_NEVER);
+    for (ic_message *at = chain; at; at = at->next) taken++;
+    ic_message_free_chain(chain);
+  }
+  for (int i = 0; i < 2; i++) ic_thread_join(threads[i]);
+  ic_isolate_release(isolate);
+}
+
+// --- The descriptor ---------------------------------------------------------
+
+static bool is_readable(int descriptor, int timeout_ms) {
+  struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+  return poll(&wanted, 1, timeout_ms) == 1 && (wanted.revents & POLLIN);
+}
+
+static void its_descriptor_is_readable_from_a_push_on(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  int descriptor = ic_isolate_open_descriptor(isolate);
+  CHECK(descriptor >= 0);
+  CHECK(ic_isolate_open_descriptor(isolate) == descriptor);
+  ic_isolate_settle_descriptor(isolate, false);
+  CHECK(!is_readable(descriptor, 0));
+  CHECK(push_event(isolate) == IC_OK);
+  CHECK(is_readable(descriptor, 10000));
+  ic_message_free_chain(ic_isolate_take(isolate, 0));
+  ic_isolate_settle_descriptor(isolate, false);
+  CHECK(!is_readable(descriptor, 0));
+  ic_isolate_settle_descriptor(isolate, true);
+  CHECK(is_readable(descriptor, 0));
+  ic_isolate_release(isolate);
+}
+
+static void its_descriptor_is_readable_for_what_came_before(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  CHECK(push_event(isolate) == IC_OK);
+  int descriptor = ic_isolate_open_descriptor(isolate);
+  ic_isolate_settle_descriptor(isolate, false);
+  CHECK(is_readable(descriptor, 0));
+  ic_isolate_release(isolate);
+}
+
+static void no_push_is_missed_by_poll(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  ic_thread thread;
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, push_often, isolate) ==
+        IC_OK);
+  int descriptor = ic_isolate_open_descriptor(isolate);
+  ic_isolate_settle_descriptor(isolate, false);
+  for (int taken = 0; taken < 3000;) {
+    CHECK(is_readable(descriptor, 10000));
+    ic_message *chain = ic_isolate_take(isolate, 0);
+    for (ic_message *at = chain; at; at = at->next) taken++;
+    ic_message_free_chain(chain);
+    ic_isolate_settle_descriptor(isolate, false);
+  }
+  ic_thread_join(thread);
+  ic_isolate_release(isolate);
+}
+
+static void works_without_a_descriptor_where_there_is_none_left(void) {
+  struct rlimit before, none;
+  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  none = before;
+  none.rlim_cur = 0;
+  ic_isolate *isolate = new_isolate("/a");
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  int descriptor = ic_isolate_open_descriptor(isolate);
+  CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(descriptor == -1);
+  ic_isolate_settle_descriptor(isolate, true);
+  CHECK(push_event(isolate) == IC_OK);
+  ic_message_free_chain(ic_isolate_take(isolate, 0));
+  ic_isolate_release(isolate);
+}
+
+int main(void) {
+  RUN(has_a_number_of_its_own);
+  RUN(lives_until_its_last_user_releases_it);
+  RUN(unread_messages_go_with_it);
+  RUN(a_chain_of_them_is_freed_without_recursion);
+  RUN(is_counted_by_many_threads);
+  RUN(no_memory_leaves_nothing);
+  RUN(gives_what_was_pushed);
+  RUN(waits_until_the_deadline);
+  RUN(a_wake_ends_the_wait);
+  RUN(is_gone_once_its_mailbox_is_closed);
+  RUN(no_push_is_slept_through);
+  RUN(its_descriptor_is_readable_from_a_push_on);
+  RUN(its_descriptor_is_readable_for_what_came_before);
+  RUN(no_push_is_missed_by_poll);
+  RUN(works_without_a_descriptor_where_there_is_none_left);
+  return check_report("isolate");
+}

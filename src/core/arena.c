@@ -1,0 +1,573 @@
+// arena.c - size classes over chunks, and a store of chunks for the process.
+//
+// A block has no header: Lua says its size when it frees it. Freed blocks of a
+// class are a list, last in, first out. Where the list is empty, a block is cut
+// from the front of the current run, a stretch of a chunk that nobody uses:
+//
+//   chunk, 64 KiB, aligned to its size
+//   +--------+-------+-----+-------+- - - - - - - - - - - - - -+---------+
+//   | header | block |block| block |     run: not yet cut      | granules|
+//   +--------+-------+-----+-------+- - - - - - - - - - - - - -+---------+
+//                                  ^ cut                       ^ cut_end
+//
+// Chunks have one size and do not grow with the state: the kernel makes only
+// the pages resident that are written to, so that a small state costs no more
+// than its blocks, rounded up to a page. A chunk's last bytes, a bit for each
+// granule of 16, are written only when the arena is tidied.
+//
+// Lists alone would never let memory change its class. So when an arena wants
+// another chunk though more than half of what it has is free, it is tidied:
+// the bits of all free blocks are set, and each stretch of set bits is a block
+// or a run again, wholly free chunks go back. It costs a visit to each free
+// block and is done again only after a quarter of the arena has been cut anew.
+//
+// The store has slabs of 32 chunks, mapped at once and unmapped when all their
+// chunks are cold, so that isolates that end in any order do not split the
+// address space into more maps than the kernel allows. A chunk is with an
+// arena, or warm (stacked, with pages), or cold (a bit of its slab, without).
+//
+// Under AddressSanitizer every block is a large one, so each is known to it.
+
+#include "core/arena.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/sync.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EVERY_BLOCK_IS_LARGE
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define EVERY_BLOCK_IS_LARGE
+#endif
+
+enum {
+  GRANULE = 16,
+  STEPPED_MAX = 512,  // up to here a class for each granule
+  STEPPED_CLASSES = STEPPED_MAX / GRANULE,
+  CLASSES = STEPPED_CLASSES + 4 * 4,  // and four for each doubling
+#ifdef EVERY_BLOCK_IS_LARGE
+  SMALL_MAX = 0,
+#else
+  SMALL_MAX = STEPPED_MAX << 4,
+#endif
+  RUN_MIN = STEPPED_MAX,  // a shorter stretch is a block of its very size
+  RUN_BINS = 7,           // by doublings: 512 to 1023 and so on, to 64 KiB
+  RUNS_TRIED = 4,
+  PAGE = 4096,
+  CHUNK_BYTES = 64 << 10,
+  CHUNK_GRANULES = CHUNK_BYTES / GRANULE,
+  CHUNK_END = CHUNK_BYTES - CHUNK_GRANULES / 8,
+  FIRST_WARM_BYTES = 32 << 10,  // what a state needs at once, and little more
+  SLAB_CHUNKS = 32
+};
+
+typedef struct slab {
+  struct slab *previous, *next;  // linked while [cold] is not 0
+  char *chunks;
+  uint32_t cold;
+} slab;
+
+typedef struct chunk {
+  struct chunk *next;
+  slab *slab;
+  size_t touched;  // no page is resident behind as many bytes
+} chunk;
+
+enum { CHUNK_BEGIN = (sizeof(chunk) + GRANULE - 1) / GRANULE * GRANULE };
+
+typedef struct free_block {
+  struct free_block *next;
+} free_block;
+
+typedef struct run {
+  struct run *next;
+  size_t size;
+} run;
+
+// In front of each large block; the list is a ring through the arena.
+typedef struct large {
+  struct large *previous, *next;
+} large;
+
+struct ic_arena {
+  size_t bytes;
+  char *cut, *cut_end;  // the current run
+  free_block *free[CLASSES];
+  run *runs[RUN_BINS];
+  chunk *chunks;
+  size_t chunk_bytes;  // of all chunks
+  size_t large_bytes;  // asked for, of the large blocks
+  size_t run_bytes;    // of the runs begun since it was last tidied
+  bool has_stray;      // a small block may lie in no chunk; never tidied then
+  large large;
+};
+
+// Guard of all of it, and of the slabs' links and [cold]: its mutex.
+static struct {
+  ic_mutex mutex;
+  chunk *warm;
+  size_t warm_bytes;
+  slab *slabs;  // those that have cold chunks
+} store = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
+
+static void link_slab_locked(slab *some) {
+  some->previous = NULL;
+  some->next = store.slabs;
+  if (store.slabs) store.slabs->previous = some;
+  store.slabs = some;
+}
+
+static void unlink_slab_locked(slab *some) {
+  if (some->next) some->next->previous = some->previous;
+  *(some->previous ? &some->previous->next : &store.slabs) = some->next;
+}
+
+// A slab whose chunks are all cold; not linked. NULL: no memory.
+static slab *map_slab(void) {
+  enum { BYTES = SLAB_CHUNKS * CHUNK_BYTES };
+  slab *some = malloc(sizeof *some);
+  if (!some) return NULL;
+  char *map = mmap(NULL, BYTES + CHUNK_BYTES, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (map == MAP_FAILED) {
+    free(some);
+    return NULL;
+  }
+  size_t before = -(uintptr_t)map % CHUNK_BYTES;
+  if (before > 0) munmap(map, before);
+  munmap(map + before + BYTES, CHUNK_BYTES - before);
+  // A huge page would make all of 32 small states resident at the first.
+  madvise(map + before, BYTES, MADV_NOHUGEPAGE);
+  *some = (slab){.chunks = map + before, .cold = UINT32_MAX};
+  return some;
+}
+
+static void unmap_slab(slab *some) {
+  munmap(some->chunks, (size_t)SLAB_CHUNKS * CHUNK_BYTES);
+  free(some);
+}
+
+static size_t resident_bytes(const chunk *some) {
+  return (some->touched + PAGE - 1) / PAGE * PAGE;
+}
+
+static chunk *take_warm_locked(void) {
+  chunk *some = store.warm;
+  if (!some) return NULL;
+  store.warm = some->next;
+  store.warm_bytes -= resident_bytes(some);
+  return some;
+}
+
+static chunk *take_cold_locked(slab **of) {
+  slab *some = store.slabs;
+  if (!some) return NULL;
+  int index = __builtin_ctz(some->cold);
+  some->cold &= some->cold - 1;
+  if (some->cold == 0) unlink_slab_locked(some);
+  *of = some;
+  return (chunk *)(some->chunks + (size_t)index * CHUNK_BYTES);
+}
+
+// NULL: no memory.
+static chunk *take_chunk(void) {
+  slab *of = NULL;
+  ic_mutex_lock(&store.mutex);
+  chunk *some = take_warm_locked();
+  if (!some) some = take_cold_locked(&of);
+  ic_mutex_unlock(&store.mutex);
+  if (!some) {
+    slab *fresh = map_slab();
+    if (!fresh) return NULL;
+    ic_mutex_lock(&store.mutex);
+    link_slab_locked(fresh);
+    some = take_cold_locked(&of);
+    ic_mutex_unlock(&store.mutex);
+  }
+  if (of) *some = (chunk){.slab = of, .touched = CHUNK_BEGIN};
+  return some;
+}
+
+static void give_cold(chunk *some) {
+  slab *of = some->slab;
+  unsigned index = (unsigned)(((char *)some - of->chunks) / CHUNK_BYTES);
+  madvise(some, CHUNK_BYTES, MADV_DONTNEED);
+  ic_mutex_lock(&store.mutex);
+  if (of->cold == 0) link_slab_locked(of);
+  of->cold |= UINT32_C(1) << index;
+  bool is_unused = of->cold == UINT32_MAX;
+  if (is_unused) unlink_slab_locked(of);
+  ic_mutex_unlock(&store.mutex);
+  if (is_unused) unmap_slab(of);
+}
+
+// The last of [chunks] is the first that is taken again.
+static void give_chunks(chunk *chunks) {
+  ic_mutex_lock(&store.mutex);
+  while (chunks &&
+         store.warm_bytes + resident_bytes(chunks) <= IC_ARENA_STORE_BYTES) {
+    chunk *next = chunks->next;
+    chunks->next = store.warm;
+    store.warm = chunks;
+    store.warm_bytes += resident_bytes(chunks);
+    chunks = next;
+  }
+  ic_mutex_unlock(&store.mutex);
+  while (chunks) {
+    chunk *next = chunks->next;
+    give_cold(chunks);
+    chunks = next;
+  }
+}
+
+size_t ic_arena_stored_bytes(void) {
+  ic_mutex_lock(&store.mutex);
+  size_t bytes = store.warm_bytes;
+  ic_mutex_unlock(&store.mutex);
+  return bytes;
+}
+
+// The doubling that [size], more than STEPPED_MAX, is in: 9 is 513 to 1024.
+static int doubling_of(size_t size) {
+  return 63 - __builtin_clzll((unsigned long long)size - 1);
+}
+
+static inline size_t class_of(size_t size) {
+  if (size <= STEPPED_MAX) return (size - 1) / GRANULE;
+  int doubling = doubling_of(size);
+  return STEPPED_CLASSES + (size_t)(doubling - 9) * 4 +
+         (((size - 1) >> (doubling - 2)) & 3);
+}
+
+static size_t class_bytes(size_t class) {
+  if (class < STEPPED_CLASSES) return (class + 1) * GRANULE;
+  size_t quarter = class - STEPPED_CLASSES;
+  return (size_t)(STEPPED_MAX / 4 * (5 + quarter % 4)) << quarter / 4;
+}
+
+static inline void push_block(ic_arena *arena, size_t class, void *block) {
+  free_block *freed = block;
+  freed->next = arena->free[class];
+  arena->free[class] = freed;
+}
+
+static chunk *chunk_of(void *address) {
+  return (chunk *)((uintptr_t)address & ~(uintptr_t)(CHUNK_BYTES - 1));
+}
+
+static int bin_of(size_t run_size) {
+  return run_size < RUN_MIN ? 0 : 63 - __builtin_clzll(run_size) - 9;
+}
+
+// Puts a stretch that nobody uses where it will be found.
+static void add_stretch(ic_arena *arena, char *begin, size_t size) {
+  if (size == 0) return;
+  if (size < RUN_MIN) {
+    push_block(arena, class_of(size), begin);
+    return;
+  }
+  run **bin = &arena->runs[bin_of(size)];
+  run *some = (run *)begin;
+  *some = (run){*bin, size};
+  *bin = some;
+}
+
+static void note_touched(const ic_arena *arena) {
+  if (!arena->cut) return;
+  chunk *some = chunk_of(arena->cut - 1);
+  size_t touched = (size_t)(arena->cut - (char *)some);
+  if (touched > some->touched) some->touched = touched;
+}
+
+static void leave_run(ic_arena *arena) {
+  note_touched(arena);
+  add_stretch(arena, arena->cut, (size_t)(arena->cut_end - arena->cut));
+  arena->cut = arena->cut_end = NULL;
+}
+
+static void begin_run(ic_arena *arena, char *begin, size_t size) {
+  arena->cut = begin;
+  arena->cut_end = begin + size;
+  arena->run_bytes += size;
+}
+
+// The bin of [size] has runs that are too short; a few are tried. All runs of
+// the bins above are long enough.
+static bool find_run(ic_arena *arena, size_t size) {
+  int tried = 0;
+  for (int bin = bin_of(size); bin < RUN_BINS; bin++) {
+    run **link = &arena->runs[bin];
+    while (*link && (*link)->size < size && tried++ < RUNS_TRIED) {
+      link = &(*link)->next;
+    }
+    run *some = *link;
+    if (!some || some->size < size) continue;
+    *link = some->next;
+    begin_run(arena, (char *)some, some->size);
+    return true;
+  }
+  return false;
+}
+
+static bool add_chunk(ic_arena *arena) {
+  chunk *some = take_chunk();
+  if (!some) return false;
+  if (!arena->chunks && some->touched > FIRST_WARM_BYTES) {
+    // It may be the only chunk of a small state; it was one of a large state.
+    madvise((char *)some + FIRST_WARM_BYTES, CHUNK_BYTES - FIRST_WARM_BYTES,
+            MADV_DONTNEED);
+    some->touched = FIRST_WARM_BYTES;
+  }
+  some->next = arena->chunks;
+  arena->chunks = some;
+  arena->chunk_bytes += CHUNK_BYTES;
+  begin_run(arena, (char *)some + CHUNK_BEGIN, CHUNK_END - CHUNK_BEGIN);
+  return true;
+}
+
+static uint64_t *granules_of(chunk *some) {
+  return (uint64_t *)((char *)some + CHUNK_END);
+}
+
+static void mark(void *begin, size_t size) {
+  chunk *some = chunk_of(begin);
+  uint64_t *granules = granules_of(some);
+  size_t first = (size_t)((char *)begin - (char *)some) / GRANULE;
+  size_t end = first + size / GRANULE;
+  while (first < end) {
+    size_t bit = first % 64;
+    size_t count = end - first < 64 - bit ? end - first : 64 - bit;
+    granules[first / 64] |= (UINT64_MAX >> (64 - count)) << bit;
+    first += count;
+  }
+}
+
+// The first granule from [from] on whose bit is [set]; else CHUNK_GRANULES.
+static size_t next_granule(const uint64_t *granules, size_t from, bool set) {
+  while (from < CHUNK_GRANULES) {
+    uint64_t word = granules[from / 64];
+    word = (set ? word : ~word) >> from % 64;
+    if (word) return from + (size_t)__builtin_ctzll(word);
+    from = from / 64 * 64 + 64;
+  }
+  return CHUNK_GRANULES;
+}
+
+static void mark_all_that_is_free(ic_arena *arena) {
+  for (chunk *some = arena->chunks; some; some = some->next) {
+    memset(granules_of(some), 0, CHUNK_BYTES - CHUNK_END);
+    some->touched = CHUNK_BYTES;
+  }
+  for (size_t class = 0; class < CLASSES; class ++) {
+    size_t size = class_bytes(class);
+    for (free_block *b = arena->free[class]; b; b = b->next)
+      mark(b, size);
+    arena->free[class] = NULL;
+  }
+  for (int bin = 0; bin < RUN_BINS; bin++) {
+    for (run *r = arena->runs[bin]; r; r = r->next)
+      mark(r, r->size);
+    arena->runs[bin] = NULL;
+  }
+}
+
+// False: the chunk has no block, and nothing was added.
+static bool add_stretches(ic_arena *arena, chunk *some) {
+  const uint64_t *granules = granules_of(some);
+  size_t begin = next_granule(granules, 0, true);
+  while (begin < CHUNK_GRANULES) {
+    size_t end = next_granule(granules, begin, false);
+    size_t size = (end - begin) * GRANULE;
+    if (size == CHUNK_END - CHUNK_BEGIN) return false;
+    add_stretch(arena, (char *)some + begin * GRANULE, size);
+    begin = next_granule(granules, end, true);
+  }
+  return true;
+}
+
+// There must be no current run.
+static void tidy(ic_arena *arena) {
+  mark_all_that_is_free(arena);
+  chunk *unused = NULL;
+  chunk **link = &arena->chunks;
+  while (*link) {
+    chunk *some = *link;
+    if (add_stretches(arena, some)) {
+      link = &some->next;
+      continue;
+    }
+    *link = some->next;
+    some->next = unused;
+    unused = some;
+    arena->chunk_bytes -= CHUNK_BYTES;
+  }
+  give_chunks(unused);
+  arena->run_bytes = 0;
+}
+
+static bool is_worth_tidying(const ic_arena *arena) {
+  size_t used = arena->bytes - arena->large_bytes;
+  return !arena->has_stray && used < arena->chunk_bytes / 2 &&
+         arena->run_bytes >= arena->chunk_bytes / 4;
+}
+
+// Begins a run of at least [size]. The place for a limit: all small blocks that
+// make the arena larger come by here.
+static bool next_run(ic_arena *arena, size_t size) {
+  leave_run(arena);
+  if (find_run(arena, size)) return true;
+  if (is_worth_tidying(arena)) {
+    tidy(arena);
+    if (find_run(arena, size)) return true;
+  }
+  return add_chunk(arena);
+}
+
+static void *cut_block(ic_arena *arena, size_t class) {
+  size_t size = class_bytes(class);
+  if ((size_t)(arena->cut_end - arena->cut) < size && !next_run(arena, size)) {
+    return NULL;
+  }
+  void *block = arena->cut;
+  arena->cut += size;
+  return block;
+}
+
+static inline void *take_small(ic_arena *arena, size_t size) {
+  size_t class = class_of(size);
+  free_block *block = arena->free[class];
+  if (!block) return cut_block(arena, class);
+  arena->free[class] = block->next;
+  return block;
+}
+
+static void link_large(large *some) {
+  some->previous->next = some;
+  some->next->previous = some;
+}
+
+// The place for a limit, as next_run is.
+static void *take_large(ic_arena *arena, size_t size) {
+  if (size > SIZE_MAX - sizeof(large)) return NULL;
+  large *some = malloc(sizeof *some + size);
+  if (!some) return NULL;
+  *some = (large){&arena->large, arena->large.next};
+  link_large(some);
+  arena->large_bytes += size;
+  return some + 1;
+}
+
+static void free_large(ic_arena *arena, void *block, size_t size) {
+  large *some = (large *)block - 1;
+  some->previous->next = some->next;
+  some->next->previous = some->previous;
+  arena->large_bytes -= size;
+  free(some);
+}
+
+static void *resize_large(ic_arena *arena, void *block, size_t old_size,
+                          size_t new_size) {
+  if (new_size > SIZE_MAX - sizeof(large)) return NULL;
+  large *some = realloc((large *)block - 1, sizeof *some + new_size);
+  if (!some) {
+    if (new_size > old_size) return NULL;
+    some = (large *)block - 1;
+  }
+  link_large(some);
+  arena->large_bytes += new_size - old_size;
+  return some + 1;
+}
+
+static inline void *take(ic_arena *arena, size_t size) {
+  return size <= SMALL_MAX ? take_small(arena, size) : take_large(arena, size);
+}
+
+static inline void give(ic_arena *arena, void *block, size_t size) {
+  if (size <= SMALL_MAX) {
+    push_block(arena, class_of(size), block);
+  } else {
+    free_large(arena, block, size);
+  }
+}
+
+// No memory for a smaller block: the old one stays, and counts as a smaller one
+// from now on.
+static void *shrink_in_place(ic_arena *arena, void *block, size_t old_size) {
+  if (old_size > SMALL_MAX) {
+    // Its memory is freed with the arena. It lies in no chunk.
+    arena->large_bytes -= old_size;
+    arena->has_stray = true;
+  }
+  return block;
+}
+
+static void *resize(ic_arena *arena, void *block, size_t old_size,
+                    size_t new_size) {
+  if (old_size > SMALL_MAX && new_size > SMALL_MAX) {
+    return resize_large(arena, block, old_size, new_size);
+  }
+  if (old_size <= SMALL_MAX && new_size <= SMALL_MAX &&
+      class_of(old_size) == class_of(new_size)) {
+    return block;
+  }
+  void *moved = take(arena, new_size);
+  if (!moved) {
+    if (new_size > old_size) return NULL;
+    return shrink_in_place(arena, block, old_size);
+  }
+  memcpy(moved, block, old_size < new_size ? old_size : new_size);
+  give(arena, block, old_size);
+  return moved;
+}
+
+void *ic_arena_realloc(ic_arena *arena, void *block, size_t old_size,
+                       size_t new_size) {
+  if (!block) {
+    if (new_size == 0) return NULL;
+    block = take(arena, new_size);
+    if (block) arena->bytes += new_size;
+    return block;
+  }
+  if (new_size == 0) {
+    give(arena, block, old_size);
+    arena->bytes -= old_size;
+    return NULL;
+  }
+  block = resize(arena, block, old_size, new_size);
+  if (block) arena->bytes += new_size - old_size;
+  return block;
+}
+
+ic_arena *ic_arena_new(void) {
+  ic_arena *arena = calloc(1, sizeof *arena);
+  if (!arena) return NULL;
+  arena->large.previous = arena->large.next = &arena->large;
+  return arena;
+}
+
+void ic_arena_free(ic_arena *arena) {
+  if (!arena) return;
+  large *some = arena->large.next;
+  while (some != &arena->large) {
+    large *next = some->next;
+    free(some);
+    some = next;
+  }
+  note_touched(arena);
+  give_chunks(arena->chunks);
+  free(arena);
+}
+
+size_t ic_arena_bytes(const ic_arena *arena) {
+  return arena->bytes;
+}
+
+size_t ic_arena_held_bytes(const ic_arena *arena) {
+  return arena->chunk_bytes + arena->large_bytes;
+}

@@ -1,0 +1,50 @@
+// arena.h - the memory of one isolate: counted to the byte, dropped at once.
+//
+// Small blocks are cut from chunks of 64 KiB and reused by size class. Chunks
+// come from a store of the whole process, so that an isolate that begins on one
+// thread takes over the warm memory of one that ended on another. Large blocks
+// are the C library's, on a list.
+//
+// Threads: an arena has no lock; one thread at a time. Different arenas are
+//          independent of each other.
+// Memory:  a block belongs to the arena that made it and ends with it.
+
+#ifndef IC_ARENA_H
+#define IC_ARENA_H
+
+#include <stddef.h>
+
+typedef struct ic_arena ic_arena;
+
+// What memory of arenas that have ended the process keeps resident for the next
+// ones, at most.
+#define IC_ARENA_STORE_BYTES ((size_t)32 << 20)
+
+// NULL: no memory.
+ic_arena *ic_arena_new(void);
+
+// Drops [arena] with all of its blocks, whether they were freed or not; it does
+// not visit the small ones. NULL is allowed.
+void ic_arena_free(ic_arena *arena);
+
+// Makes, resizes and frees blocks, by the contract of lua_Alloc: a new block
+// where [block] is NULL ([old_size] says nothing then); [new_size] 0 frees it,
+// and NULL is returned. [old_size] is what was last asked for it. Blocks are
+// aligned to 16 bytes.
+//
+// Errors: NULL - the system has no memory; [block] is as it was. A block that
+//         shrinks always succeeds.
+void *ic_arena_realloc(ic_arena *arena, void *block, size_t old_size,
+                       size_t new_size);
+
+// The sum of the sizes asked for, of all blocks there are.
+size_t ic_arena_bytes(const ic_arena *arena);
+
+// What the arena has taken from the system for them; address space, of which
+// the part never written to is not resident.
+size_t ic_arena_held_bytes(const ic_arena *arena);
+
+// What the process keeps resident for arenas to come. Threads: any.
+size_t ic_arena_stored_bytes(void);
+
+#endif
