@@ -9,7 +9,9 @@ local function sender(context)
   print("sender started id = " .. context:property "id")
   context.onIsolateUp
     :where(function(ref) return ref:property "type" == "receiver" end)
-    :listen(function(ref) ref:send("message from sender " .. context:property "id") end)
+    :listen(function(ref)
+      ref:send("message from sender " .. context:property "id")
+    end)
 end
 
 local function receiver(context)

@@ -7,8 +7,8 @@ local shell = require "spec.support.shell"
 
 -- From the ground up. A file in src/core may include those to its left.
 local CORE_FLOORS = {
-  "status", "sync", "buffer", "codec", "path", "message", "mailbox", "isolate",
-  "ref", "reader", "scheduler", "registry", "cluster", "port",
+  "status", "sync", "arena", "buffer", "codec", "path", "message", "mailbox",
+  "isolate", "ref", "reader", "scheduler", "registry", "cluster", "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

@@ -1,7 +1,7 @@
 ---@meta isolate_cluster
 
--- types.lua - the public API, for editors: lua-language-server reads it where it
--- finds it in `workspace.library`. It is never run. ../README.md has the rules.
+-- types.lua - the public API, for editors: lua-language-server reads it where
+-- `workspace.library` leads it here. It is never run. The rules: lua/README.md.
 
 -- --- Words ------------------------------------------------------------------
 
@@ -66,44 +66,52 @@ function IsolateCluster.encode(value) end
 ---@return isolate_cluster.Value value, string? message, isolate_cluster.Code? code
 function IsolateCluster.decode(bytes) end
 
--- --- The cluster ------------------------------------------------------------
+-- --- Spawning and looking up ------------------------------------------------
 
----A cluster, as its host script sees it. What waits here blocks the thread.
----@class isolate_cluster.Cluster
----@field up boolean whether the node is up
----@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
----@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
-local Cluster = {}
+---What a cluster and a context have in common.
+---@class isolate_cluster.Spawner
+local Spawner = {}
 
 ---Options of spawnIsolate.
 ---@class (exact) isolate_cluster.SpawnOptions
 ---@field thread? "own" one thread for the isolate alone: the default
 
----Spawns an isolate; a path that ends in "/" gets a number behind it.
+---Spawns an isolate: [path,] entry [, properties [, options]]. A path that ends
+---in "/" gets a number behind it; without a path, "/" does.
 ---@param path isolate_cluster.Path
 ---@param entry isolate_cluster.Entry
 ---@param properties? table<any, isolate_cluster.Value> copied once
 ---@param options? isolate_cluster.SpawnOptions
 ---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
----@overload fun(self, entry: isolate_cluster.Entry, properties?: table, options?: isolate_cluster.SpawnOptions): isolate_cluster.Ref?, string?, isolate_cluster.Code?
-function Cluster:spawnIsolate(path, entry, properties, options) end
+---@overload fun(self, entry: isolate_cluster.Entry, ...): isolate_cluster.Ref?
+function Spawner:spawnIsolate(path, entry, properties, options) end
 
 ---The isolate that has the path now.
 ---@param path isolate_cluster.Path
 ---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
-function Cluster:lookupIsolate(path) end
+function Spawner:lookupIsolate(path) end
 
 ---All isolates beneath the prefix, sorted by path.
 ---@param prefix isolate_cluster.Path it ends in "/"
 ---@return isolate_cluster.Ref[]? refs, string? message, isolate_cluster.Code? code
-function Cluster:lookupIsolates(prefix) end
+function Spawner:lookupIsolates(prefix) end
+
+-- --- The cluster ------------------------------------------------------------
+
+---A cluster, as its host script sees it. What waits here blocks the thread.
+---@class isolate_cluster.Cluster: isolate_cluster.Spawner
+---@field up boolean whether the node is up
+---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
+---@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
+local Cluster = {}
 
 ---Waits until no isolate is left.
 ---@param timeout? number seconds; for ever if none is given
 ---@return true? ended, string? message, isolate_cluster.Code? code
 function Cluster:wait(timeout) end
 
----Asks every isolate to end, then stops those that are left: true if all agreed.
+---Asks every isolate to end, then stops those that are left; true if all
+---agreed.
 ---@param timeout? number seconds; 5 if none is given
 ---@return boolean? agreed, string? message, isolate_cluster.Code? code
 function Cluster:shutdown(timeout) end
@@ -135,7 +143,7 @@ function Cluster:stats() end
 -- --- The context ------------------------------------------------------------
 
 ---What an isolate's entry receives. What waits suspends its coroutine only.
----@class isolate_cluster.Context
+---@class isolate_cluster.Context: isolate_cluster.Spawner
 ---@field path isolate_cluster.Path of this isolate
 ---@field properties table<any, isolate_cluster.Value> from who spawned it
 ---@field isolateRef isolate_cluster.Ref of this isolate
@@ -151,30 +159,11 @@ local Context = {}
 ---@return isolate_cluster.Value
 function Context:property(key) end
 
----Spawns an isolate; a path that ends in "/" gets a number behind it.
----@param path isolate_cluster.Path
----@param entry isolate_cluster.Entry
----@param properties? table<any, isolate_cluster.Value> copied once
----@param options? isolate_cluster.SpawnOptions
----@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
----@overload fun(self, entry: isolate_cluster.Entry, properties?: table, options?: isolate_cluster.SpawnOptions): isolate_cluster.Ref?, string?, isolate_cluster.Code?
-function Context:spawnIsolate(path, entry, properties, options) end
-
----The isolate that has the path now.
----@param path isolate_cluster.Path
----@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
-function Context:lookupIsolate(path) end
-
----All isolates beneath the prefix, sorted by path.
----@param prefix isolate_cluster.Path it ends in "/"
----@return isolate_cluster.Ref[]? refs, string? message, isolate_cluster.Code? code
-function Context:lookupIsolates(prefix) end
-
 ---Ends this isolate once what runs now has returned, or waits.
 function Context:shutdownIsolate() end
 
 ---Begins the shutdown of the node, and returns at once.
----@param timeout? number seconds until those left are stopped; 5 if none is given
+---@param timeout? number seconds until those left are stopped: 5 by default
 ---@return true? begun, string? message, isolate_cluster.Code? code
 function Context:shutdownNode(timeout) end
 
@@ -194,9 +183,13 @@ function Context:after(seconds, fn) end
 ---@return isolate_cluster.Timer
 function Context:every(seconds, fn) end
 
+---Chooses whom a group sends to; nil is nobody.
+---@alias isolate_cluster.Select
+---| fun(members: isolate_cluster.Ref[], value: any): isolate_cluster.Ref?
+
 ---Options of context:group.
 ---@class (exact) isolate_cluster.GroupOptions
----@field select? "roundRobin"|"all"|fun(members: isolate_cluster.Ref[], value: isolate_cluster.Value): isolate_cluster.Ref? to whom it sends; "roundRobin" if none is given
+---@field select? "roundRobin"|"all"|isolate_cluster.Select the first by default
 
 ---All isolates beneath the prefix, to be sent to as one.
 ---@param prefix isolate_cluster.Path it ends in "/"
@@ -238,7 +231,7 @@ function Group:list() end
 
 ---Events. A cluster's and a context's can be called: context:onMessage(fn).
 ---@class isolate_cluster.Stream
----@overload fun(owner: isolate_cluster.Cluster|isolate_cluster.Context, fn: function): isolate_cluster.Subscription
+---@overload fun(owner: any, fn: function): isolate_cluster.Subscription
 local Stream = {}
 
 ---Calls fn(...) for each event from now on.
@@ -265,7 +258,7 @@ function Stream:next(timeout) end
 ---@return fun(): any, any
 function Stream:iter() end
 
----What listening returns. It can be closed: `local s <close> = stream:listen(fn)`.
+---What listening returns. It can be a `<close>` variable.
 ---@class isolate_cluster.Subscription
 local Subscription = {}
 
@@ -289,7 +282,7 @@ function Ref:property(key) end
 ---@class (exact) isolate_cluster.SendOptions
 ---@field type? string what kind of message it is
 ---@field correlationId? isolate_cluster.Value comes back with the reply
----@field replyTo? isolate_cluster.Ref who gets the reply: the sender if not given
+---@field replyTo? isolate_cluster.Ref who gets the reply: else the sender
 
 ---Sends a value: true once it is queued.
 ---@param value isolate_cluster.Value

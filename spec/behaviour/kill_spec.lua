@@ -158,8 +158,6 @@ local STUBBORN = {
   ["loops in onError"] = SAY .. [[
     context:onError(function() while true do end end)
     context:after(0, function() error "out" end)]],
-  ["takes hooks away"] = SAY .. [[
-    while true do debug.sethook() end]],
   ["ignores the request"] = SAY .. [[
     context.onShutdownRequest = function() end]],
   ["ignores the request and has a timer"] = SAY .. [[
@@ -179,8 +177,10 @@ local STUBBORN = {
     while true do context:spawnIsolate(function() end) end]],
 }
 
--- Where Lua calls no hook: the thread is left to itself.
+-- Where Lua calls no hook, or seldom: the thread may be left to itself.
 local UNREACHABLE = {
+  ["takes hooks away"] = SAY .. [[
+    while true do debug.sethook() end]],
   ["loops in an xpcall's handler"] = SAY .. [[
     xpcall(error, function() while true do end end)]],
   ["loops in a finalizer"] = SAY .. [[

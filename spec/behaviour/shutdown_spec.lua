@@ -52,8 +52,11 @@ describe("cluster:shutdown", function()
     assert.equal("killed", probe:reasonOf(stopped))
   end)
 
-  it("without a timeout still asks before it stops", function()
+  it("with a timeout of 0 stops who does not agree at once", function()
+    cluster:spawnIsolate(ignoring)
+
     assert.is_false(cluster:shutdown(0))
+
     assert.is_false(cluster.up)
   end)
 

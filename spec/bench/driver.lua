@@ -106,7 +106,9 @@ local function firstLine(path)
   return line
 end
 
-local problems = {}
+-- What went wrong, and how often. A failed run is no reason to leave out the
+-- others, but for one that did not end: the next would not either.
+local problems = {} ---@type table<string, integer>
 local isTerminal = os.execute "test -t 2"
 
 local function run(job)
@@ -124,10 +126,11 @@ local function run(job)
   end
   local isFine, _, status = pipe:close()
   if isFine then return end
-  job.isOver = true
-  problems[#problems + 1] = ("%s %s: %s"):format(job.runner.name, job.program,
+  job.isOver = status == 124
+  local problem = ("%s %s: %s"):format(job.runner.name, job.program,
     status == 124 and "did not end in time" or firstLine(errors)
     or "ended with status " .. status)
+  problems[problem] = (problems[problem] or 0) + 1
 end
 
 local jobs = plan()
@@ -149,6 +152,8 @@ if isTerminal then io.stderr:write "\r\27[K" end
 -- --- Telling ----------------------------------------------------------------
 
 report.print(rows, metrics.RUNNERS, rounds, load())
-for _, problem in ipairs(problems) do print("failed: " .. problem) end
+for problem, count in pairs(problems) do
+  print(("failed %d times: %s"):format(count, problem))
+end
 if csv then report.csv(csv, rows, metrics.RUNNERS) end
 if plot then report.plot(plot, rows, metrics.RUNNERS) end

@@ -43,11 +43,12 @@ function report.load(clock)
     local busy, stolen, all = machineCpu()
     local ours = clock.cpu() + clock.childrenCpu() - oursBefore
     local part = 100 / math.max(all - allBefore, 0.01)
+    local others = math.max(0, busy - busyBefore - ours) * part
     return ("in %.0f s the benchmark used %.0f %% of the CPUs, others %.0f %%, "
-      .. "stolen %.1f %%; load average before %s"):format(
-      clock.now() - start, ours * part,
-      math.max(0, busy - busyBefore - ours) * part,
-      (stolen - stolenBefore) * part, average)
+      .. "stolen %.1f %%; load average before %s.%s"):format(
+      clock.now() - start, ours * part, others,
+      (stolen - stolenBefore) * part, average, others > 10
+      and "\nThe machine was busy with other things: measure again." or "")
   end
 end
 
@@ -151,7 +152,7 @@ function report.print(rows, runners, rounds, load)
       print("|" .. table.concat(padded, "|") .. "|")
     end
   end
-  print(("\nMedians of %d runs in turns, ± half of their range. %s, %s;\n%s.")
+  print(("\nMedians of %d runs in turns, ± half of their range. %s, %s;\n%s")
     :format(rounds, os.date "!%Y-%m-%d %H:%M UTC", machine(), load))
 end
 

@@ -31,6 +31,7 @@ static ic_isolate *publish(const char *path) {
 }
 
 static void end(ic_isolate *isolate) {
+  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
   ic_registry_remove(&registry, isolate, "done");
 }
 

@@ -15,12 +15,18 @@ static ic_scheduler scheduler;
 static test_script play;
 static test_tally left;
 
+static void send_event(ic_isolate *to, ic_message_kind kind) {
+  ic_message *event = ic_message_new_event(kind);
+  if (ic_isolate_push(to, event) != IC_OK) ic_message_free(event);
+}
+
 static bool life_load(ic_isolate *isolate, ic_message *request) {
   bool loads = request->kind == IC_MESSAGE_LOAD;
   ic_message_free(request);
   char *text = NULL;
   if (loads) loads = isolate->body->class->load(isolate->body, &text) == IC_OK;
   free(text);
+  if (loads) send_event(isolate, IC_MESSAGE_START);
   return loads;
 }
 
@@ -49,11 +55,6 @@ static void tear_down(void) {
   ic_scheduler_fini(&scheduler);
   script_fini(&play);
   tally_fini(&left);
-}
-
-static void send_event(ic_isolate *to, ic_message_kind kind) {
-  ic_message *event = ic_message_new_event(kind);
-  if (ic_isolate_push(to, event) != IC_OK) ic_message_free(event);
 }
 
 // An isolate whose body is ready; the caller's user is one of two.
@@ -93,9 +94,7 @@ static void runs_an_isolate_to_its_end(void) {
 static void loads_it_where_the_first_message_says_so(void) {
   set_up();
   ic_isolate *isolate = start_with(IC_MESSAGE_LOAD);
-  CHECK(tally_reaches(&play.loads, 1));
-  send_event(isolate, IC_MESSAGE_START);
-  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(tally_reaches(&play.starts, 1) && tally_count(&play.loads) == 1);
   send_event(isolate, IC_MESSAGE_SHUTDOWN);
   CHECK(tally_reaches(&left, 1));
   ic_isolate_release(isolate);

@@ -22,6 +22,9 @@ command.DEADLINE = 60 -- seconds
 command.PATH = os.getenv "ISOLATE_CLUSTER_COMMAND"
   or error "ISOLATE_CLUSTER_COMMAND must be the path of the command"
 
+-- Whether other programs can load the module only with preloads.
+command.SANITIZED = (os.getenv "ISOLATE_CLUSTER_SANITIZE" or "") ~= ""
+
 -- What tells the program's end from what it prints.
 local END_MARK = "@ended"
 

@@ -351,8 +351,10 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   body->running = NULL;
   lua_settop(L, 0);
   count_memory(body);
-  if (atomic_load(&base->isolate->killed)) base->reason = "killed";
-  if (ic_body_is_killed(body) || body->stopping) return false;
+  // Read once: it can be set at any moment, and an end has a reason.
+  bool killed = atomic_load(&base->isolate->killed);
+  if (killed) base->reason = "killed";
+  if (killed || body->stopping) return false;
   *deadline_ns = body->deadline_ns;
   return true;
 }
@@ -394,6 +396,7 @@ static void free_body(ic_body *base) {
   ic_lua_body *body = (ic_lua_body *)base;
   body->running = NULL;
   if (body->L) lua_close(body->L);
+  ic_arena_free(body->arena);
   ic_output_fini(&body->output);
   ic_body_fini(body);
   free(body);

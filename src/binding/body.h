@@ -14,6 +14,7 @@
 
 #include "binding/output.h"
 #include "binding/value.h"
+#include "core/arena.h"
 #include "core/cluster.h"
 
 // What isolates can be told of; each has a Lua function that handles it.
@@ -52,7 +53,8 @@ typedef struct {
 
 typedef struct {
   ic_body base;
-  lua_State *L;  // the state's main thread; NULL before load
+  lua_State *L;      // the state's main thread; NULL before load
+  ic_arena *arena;   // all memory of the state; NULL for a host
   bool is_host;
 
   // The innermost coroutine that runs; read by the signal handler.

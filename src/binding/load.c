@@ -102,9 +102,25 @@ static void load_entry(lua_State *L, const ic_entry *entry) {
   if (status != LUA_OK) lua_error(L);
 }
 
+static void *allocate(void *arena, void *block, size_t old_size,
+                      size_t new_size) {
+  return ic_arena_realloc(arena, block, old_size, new_size);
+}
+
+// No call that may raise is outside of a protected one; so this is a defect of
+// ours, and Lua ends the process.
+static int panic(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  fprintf(stderr, "isolate-cluster: unprotected error: %s\n",
+          text ? text : "(not a string)");
+  return 0;
+}
+
 static int load(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   lua_settop(L, 0);
+  // Nothing of this is garbage: the collector would only walk it.
+  lua_gc(L, LUA_GCSTOP);
   luaL_openlibs(L);
   set_package_field(L, "path", body->entry.package_path);
   set_package_field(L, "cpath", body->entry.package_cpath);
@@ -116,6 +132,7 @@ static int load(lua_State *L) {
   lua_settop(L, 0);
   preload_c_modules(L, body->base.isolate->cluster);
   ic_module_require(L, "isolate_cluster.isolate");
+  lua_gc(L, LUA_GCRESTART);
   load_entry(L, &body->entry);
   lua_pushstring(L, entry_kinds[body->entry.kind]);
   lua_call(L, 2, 0);
@@ -124,8 +141,11 @@ static int load(lua_State *L) {
 
 ic_status ic_load_body(ic_body *base, char **message) {
   ic_lua_body *body = (ic_lua_body *)base;
-  body->L = luaL_newstate();
+  body->arena = ic_arena_new();
+  if (!body->arena) return IC_MEMORY;
+  body->L = lua_newstate(allocate, body->arena);
   if (!body->L) return IC_MEMORY;
+  lua_atpanic(body->L, panic);
   lua_State *L = body->L;
   lua_setwarnf(L, warn, body);
   body->running = L;

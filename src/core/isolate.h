@@ -67,7 +67,7 @@ typedef enum {
 struct ic_isolate {
   // Written once, before anybody else knows the isolate.
   uint64_t id;           // unique in the process, never 0
-  uint64_t cluster_key;  // 0: a port that belongs to no cluster
+  uint64_t cluster_key;  // 0: of no cluster, as a host script's
   char *path;
   ic_message *properties;  // or NULL
   const ic_life *life;

@@ -292,7 +292,7 @@ typedef struct {
 // message. Threads: any.
 IC_API ic_reader ic_message_reader(const ic_message *message);
 
-// Reads the next item and moves on.
+// Reads the next item and moves on; on an error the reader stays where it is.
 //
 // Threads: one at a time for each reader.
 // Errors:  IC_NOT_FOUND - the end of the value.
@@ -347,9 +347,9 @@ IC_API void ic_port_close(ic_port *port);
 // The ref that isolates answer to. Borrowed from the port. Threads: any.
 IC_API ic_ref *ic_port_ref(ic_port *port);
 
-// A descriptor that is readable while messages wait; for poll() and its kin,
-// not to be read or closed. -1 for a port with [receive], or where the process
-// has no descriptor left.
+// A descriptor that is readable while messages wait, and now and then where the
+// next take finds none; for poll() and its kin, not to be read or closed. -1 for
+// a port with [receive], or where the process has no descriptor left.
 //
 // Ownership: borrowed from the port. Threads: one at a time, with take.
 IC_API int ic_port_descriptor(ic_port *port);
