@@ -81,9 +81,8 @@ static void *measure(void *argument) {
 // --- The program ------------------------------------------------------------
 
 static ic_ref *spawn_station(ic_cluster *cluster) {
-  ic_spawn_options options = {.path = "/station",
-                              .source = station_source,
-                              .source_name = "=station"};
+  ic_spawn_options options = {
+      .path = "/station", .source = station_source, .source_name = "=station"};
   ic_ref *station;
   char *text = NULL;
   ic_status status = ic_cluster_spawn(cluster, &options, &station, &text);
@@ -99,7 +98,8 @@ static void print_answer(ic_port *port) {
   ic_reader reader = ic_message_reader(answer);
   ic_item item;
   check(ic_reader_next(&reader, &item), "read");
-  if (item.type == IC_STRING) printf("%.*s\n", (int)item.size, item.bytes);
+  check(item.type == IC_STRING ? IC_OK : IC_ERROR, "answer's type");
+  printf("%.*s\n", (int)item.size, item.bytes);
   ic_message_free(answer);
 }
 

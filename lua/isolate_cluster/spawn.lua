@@ -10,14 +10,13 @@ local loop = require "isolate_cluster.loop"
 local spawn = {}
 
 local OPTIONS = { thread = true }
+local WANTED = "a function, a module name or a .lua file"
 
 local function checkPath(path, isPrefix)
   local complaint = core.complaint(path, isPrefix)
   if not complaint then return end
   error(("malformed path '%s': %s"):format(path, complaint), 3)
 end
-
-local WANTED = "a function, a module name or a .lua file"
 
 -- The path is optional: the second of two leading strings, or a function behind
 -- a string, is the entry.
@@ -113,12 +112,16 @@ function spawn.isolate(handle, ...)
   return loaded(ticket, loop.await(ticket))
 end
 
+---The isolate that has [path] now.
+---@return isolate_cluster.Ref? ref, string? message, string? code
 function spawn.lookup(handle, path)
   check.is(path, "string", "a path")
   checkPath(path, false)
   return core.lookup(handle, path)
 end
 
+---All isolates beneath [prefix], sorted by path.
+---@return isolate_cluster.Ref[]? refs, string? message, string? code
 function spawn.list(handle, prefix)
   check.is(prefix, "string", "a prefix")
   checkPath(prefix, true)

@@ -86,9 +86,16 @@ function Stream:assign(fn)
   if old then old:cancel() end
 end
 
+local function contains(list, value)
+  for _, item in ipairs(list) do
+    if item == value then return true end
+  end
+  return false
+end
+
 ---Gives an event to the listeners. One is called as it is; of several each runs
 ---in a coroutine of its own, so that none waits for another, nor is left out by
----another's error.
+---another's error. Who was cancelled meanwhile gets nothing.
 function Stream:emit(...)
   local listeners = self.listeners
   local first = listeners[1]
@@ -96,9 +103,14 @@ function Stream:emit(...)
     if first then return first(...) end
     return
   end
-  for i = 1, #listeners do loop.run(listeners[i], ...) end
+  for _, fn in ipairs(listeners) do
+    if listeners == self.listeners or contains(self.listeners, fn) then
+      loop.run(fn, ...)
+    end
+  end
 end
 
+-- A stream of what forward(stream, ...) emits for each event of the source.
 local function derive(source, name, forward)
   local subscription
   return Stream.new(name, function(stream)
@@ -154,14 +166,11 @@ local function iterateBuffered(stream)
   local first, last, ticket = 1, 0, nil
   local kept = {}
   local subscription = add(stream, function(...)
-    if ticket then
-      local wanted = ticket
-      ticket = nil
-      loop.wake(wanted, ...)
-    else
-      last = last + 1
-      kept[last] = table.pack(...)
-    end
+    local wanted = ticket
+    ticket = nil
+    if wanted and loop.wake(wanted, ...) then return end
+    last = last + 1
+    kept[last] = table.pack(...)
   end)
   local function nextEvent()
     if first > last then

@@ -100,6 +100,7 @@ function timers.cancel(entry)
   if wasNearest then announce() end
 end
 
+---Whether a timer is set.
 function timers.any()
   return size > 0
 end

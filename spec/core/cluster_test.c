@@ -109,7 +109,8 @@ static void lists_isolates_for_c_programs(void) {
   size_t count = 0;
   CHECK(ic_cluster_lookup_all(cluster, "/w/", &refs, &count) == IC_OK);
   CHECK(count == 2 && strcmp(ic_ref_path(refs[0]), "/w/a") == 0);
-  for (size_t i = 0; i < count; i++) ic_ref_release(refs[i]);
+  for (size_t i = 0; i < count; i++)
+    ic_ref_release(refs[i]);
   free(refs);
   CHECK(ic_cluster_lookup_all(cluster, "/w", &refs, &count) == IC_INVALID);
   tear_down();
@@ -249,7 +250,8 @@ static void waits_until_no_isolate_is_left(void) {
 
 static void a_shutdown_asks_and_waits(void) {
   set_up();
-  for (int i = 0; i < 5; i++) ic_isolate_release(start("/a/"));
+  for (int i = 0; i < 5; i++)
+    ic_isolate_release(start("/a/"));
   CHECK(ic_cluster_is_up(cluster));
   CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
   CHECK(!ic_cluster_is_up(cluster));
@@ -321,7 +323,8 @@ static void one_that_sits_in_c_is_left_behind(void) {
   CHECK(tally_reaches(&play.frees, 1));
   ic_isolate_release(isolate);
   ic_cluster *found;
-  while ((found = ic_cluster_find(key)) != NULL) ic_cluster_release(found);
+  while ((found = ic_cluster_find(key)) != NULL)
+    ic_cluster_release(found);
   script_fini(&play);
 }
 
@@ -409,8 +412,8 @@ static void a_shutdown_amid_spawns_leaves_nobody(void) {
     ic_status statuses[SPAWNERS];
     ic_thread threads[SPAWNERS];
     for (int i = 0; i < SPAWNERS; i++) {
-      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
-                            spawn_until_down, &statuses[i]) == IC_OK);
+      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, spawn_until_down,
+                            &statuses[i]) == IC_OK);
     }
     CHECK(tally_reaches(&play.loads, round % 8));
     CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);

@@ -92,7 +92,8 @@ static void is_counted_by_many_threads(void) {
       CHECK(status == IC_OK);
     }
     ic_isolate_release(isolate);
-    for (int i = 0; i < THREADS; i++) ic_thread_join(threads[i]);
+    for (int i = 0; i < THREADS; i++)
+      ic_thread_join(threads[i]);
   }
 }
 
@@ -146,7 +147,8 @@ static void is_gone_once_its_mailbox_is_closed(void) {
 }
 
 static void *push_often(void *argument) {
-  for (int i = 0; i < 3000; i++) push_event(argument);
+  for (int i = 0; i < 3000; i++)
+    push_event(argument);
   return NULL;
 }
 
@@ -154,16 +156,18 @@ static void no_push_is_slept_through(void) {
   ic_isolate *isolate = new_isolate("/a");
   ic_thread threads[2];
   for (int i = 0; i < 2; i++) {
-    ic_status status = ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
-                                       push_often, isolate);
+    ic_status status =
+        ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, push_often, isolate);
     CHECK(status == IC_OK);
   }
   for (int taken = 0; taken < 6000;) {
     ic_message *chain = ic_isolate_take(isolate, IC_NEVER);
-    for (ic_message *at = chain; at; at = at->next) taken++;
+    for (ic_message *at = chain; at; at = at->next)
+      taken++;
     ic_message_free_chain(chain);
   }
-  for (int i = 0; i < 2; i++) ic_thread_join(threads[i]);
+  for (int i = 0; i < 2; i++)
+    ic_thread_join(threads[i]);
   ic_isolate_release(isolate);
 }
 
@@ -210,7 +214,8 @@ static void no_push_is_missed_by_poll(void) {
   for (int taken = 0; taken < 3000;) {
     CHECK(is_readable(descriptor, 10000));
     ic_message *chain = ic_isolate_take(isolate, 0);
-    for (ic_message *at = chain; at; at = at->next) taken++;
+    for (ic_message *at = chain; at; at = at->next)
+      taken++;
     ic_message_free_chain(chain);
     ic_isolate_settle_descriptor(isolate, false);
   }

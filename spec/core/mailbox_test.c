@@ -199,7 +199,8 @@ static void each_senders_order_is_kept_and_no_wake_up_lost(void) {
     CHECK(count >= 0);
     taken += count;
   }
-  for (int i = 0; i < SENDERS; i++) ic_thread_join(threads[i]);
+  for (int i = 0; i < SENDERS; i++)
+    ic_thread_join(threads[i]);
   CHECK(ic_mailbox_take(&box.mailbox) == NULL);
   ic_parker_fini(&box.parker);
 }

@@ -47,10 +47,11 @@ static void nests_arrays_and_maps(void) {
   CHECK(ic_message_add_boolean(message, false) == IC_OK);
   CHECK(ic_message_add_number(message, 1.5) == IC_OK);
   CHECK(ic_message_close(message) == IC_OK);
-  CHECK(IS_VALUE(message, "\xbf"
-                          "\x61"
-                          "a\x9f\xf5\xbf\xff\xf6\xff\xf4"
-                          "\xfb\x3f\xf8\0\0\0\0\0\0\xff"));
+  CHECK(IS_VALUE(message,
+                 "\xbf"
+                 "\x61"
+                 "a\x9f\xf5\xbf\xff\xf6\xff\xf4"
+                 "\xfb\x3f\xf8\0\0\0\0\0\0\xff"));
   ic_message_free(message);
 }
 
@@ -226,17 +227,18 @@ static void a_chain_is_freed_whole(void) {
 // --- No memory --------------------------------------------------------------
 
 // Tries [step] again where memory failed it, as it must have changed nothing.
-#define STEP(step)                           \
-  do {                                       \
-    ic_status status = (step);               \
+#define STEP(step)                            \
+  do {                                        \
+    ic_status status = (step);                \
     if (status == IC_MEMORY) status = (step); \
-    CHECK(status == IC_OK);                  \
+    CHECK(status == IC_OK);                   \
   } while (0)
 
 static void build_a_large_one(ic_message *message) {
   static const char text[300] = "x";
   STEP(ic_message_open_array(message));
-  for (int i = 0; i < 20; i++) STEP(ic_message_open_map(message));
+  for (int i = 0; i < 20; i++)
+    STEP(ic_message_open_map(message));
   for (int i = 0; i < 20; i++) {
     STEP(ic_message_add_string(message, text, sizeof text));
     STEP(ic_message_add_number(message, 1));

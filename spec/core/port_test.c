@@ -16,7 +16,9 @@ static void set_up(void) {
   ic_cluster_new(NULL, &cluster);
 }
 
-static void tear_down(void) { ic_cluster_free(cluster); }
+static void tear_down(void) {
+  ic_cluster_free(cluster);
+}
 
 static ic_port *open_at(const char *path) {
   ic_port_options options = {.path = path};
@@ -65,7 +67,8 @@ static void gives_messages_in_order(void) {
   for (int i = 0; i < 5; i++) {
     CHECK(send_integer(ic_port_ref(port), i) == IC_OK);
   }
-  for (int i = 0; i < 5; i++) CHECK(take_integer(port) == i);
+  for (int i = 0; i < 5; i++)
+    CHECK(take_integer(port) == i);
   CHECK(take_status(port, 0) == IC_TIMEOUT);
   ic_port_close(port);
   tear_down();
@@ -101,7 +104,8 @@ static void no_message_is_slept_through(void) {
   ic_thread thread;
   CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, send_many, &numbers) ==
         IC_OK);
-  for (int i = 0; i < numbers.count; i++) CHECK(take_integer(port) == i);
+  for (int i = 0; i < numbers.count; i++)
+    CHECK(take_integer(port) == i);
   ic_thread_join(thread);
   ic_port_close(port);
   tear_down();
@@ -177,7 +181,8 @@ static void calls_its_function_for_each(void) {
   set_up();
   call_counter heard;
   ic_port *port = open_receiver(&heard);
-  for (int i = 0; i < 1000; i++) send_integer(ic_port_ref(port), i);
+  for (int i = 0; i < 1000; i++)
+    send_integer(ic_port_ref(port), i);
   CHECK(tally_reaches(&heard.calls, 1000));
   CHECK(take_status(port, 0) == IC_INVALID);
   CHECK(ic_port_descriptor(port) == -1);
@@ -205,8 +210,7 @@ static void closes_while_messages_come(void) {
   for (int round = 0; round < 100; round++) {
     set_up();
     call_counter heard;
-    ic_port *port =
-        round % 2 == 0 ? open_receiver(&heard) : open_at("/port");
+    ic_port *port = round % 2 == 0 ? open_receiver(&heard) : open_at("/port");
     number_sender numbers = {ic_ref_hold(ic_port_ref(port)), 1000000000};
     ic_thread thread;
     CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, send_many, &numbers) ==
@@ -214,7 +218,8 @@ static void closes_while_messages_come(void) {
     if (round % 2 == 0) {
       CHECK(tally_reaches(&heard.calls, round % 5));
     } else {
-      for (int i = 0; i < round % 5; i++) CHECK(take_integer(port) == i);
+      for (int i = 0; i < round % 5; i++)
+        CHECK(take_integer(port) == i);
     }
     ic_port_close(port);
     ic_thread_join(thread);

@@ -184,19 +184,23 @@ static void bytes_that_end_too_early_are_malformed(void) {
   for (size_t size = 1; size < sizeof whole - 1; size++) {
     CHECK(first_error(whole, size) == IC_MALFORMED);
   }
-  CHECK(FIRST_ERROR("\x63""ab") == IC_MALFORMED);
+  CHECK(FIRST_ERROR("\x63"
+                    "ab") == IC_MALFORMED);
   CHECK(FIRST_ERROR("\x1b\0\0") == IC_MALFORMED);
   CHECK(FIRST_ERROR("\xd8\x1c") == IC_MALFORMED);
-  CHECK(FIRST_ERROR("\x7b\xff\xff\xff\xff\xff\xff\xff\xff""abc") ==
-        IC_MALFORMED);
+  CHECK(FIRST_ERROR("\x7b\xff\xff\xff\xff\xff\xff\xff\xff"
+                    "abc") == IC_MALFORMED);
 }
 
 static void what_is_never_written_is_malformed(void) {
-  CHECK(FIRST_ERROR("\x1c") == IC_MALFORMED);      // a reserved head
-  CHECK(FIRST_ERROR("\x7f\x61""a\xff") == IC_MALFORMED);  // a string in pieces
-  CHECK(FIRST_ERROR("\xd8\x1d\x61""a") == IC_MALFORMED);  // shared by a name
-  CHECK(FIRST_ERROR("\xd8\x1b\x82\x61""a\x01") == IC_MALFORMED);  // no ref
-  CHECK(FIRST_ERROR("\xf0") == IC_MALFORMED);      // a simple value
+  CHECK(FIRST_ERROR("\x1c") == IC_MALFORMED);  // a reserved head
+  CHECK(FIRST_ERROR("\x7f\x61"
+                    "a\xff") == IC_MALFORMED);  // a string in pieces
+  CHECK(FIRST_ERROR("\xd8\x1d\x61"
+                    "a") == IC_MALFORMED);  // shared by a name
+  CHECK(FIRST_ERROR("\xd8\x1b\x82\x61"
+                    "a\x01") == IC_MALFORMED);  // no ref
+  CHECK(FIRST_ERROR("\xf0") == IC_MALFORMED);   // a simple value
 }
 
 static void integers_beyond_64_signed_bits_are_out_of_range(void) {

@@ -11,9 +11,13 @@
 
 static ic_registry registry;
 
-static void set_up(void) { ic_registry_init(&registry, 9); }
+static void set_up(void) {
+  ic_registry_init(&registry, 9);
+}
 
-static void tear_down(void) { ic_registry_fini(&registry); }
+static void tear_down(void) {
+  ic_registry_fini(&registry);
+}
 
 static ic_isolate *reserve(const char *path) {
   ic_isolate *isolate = NULL;
@@ -144,7 +148,8 @@ static void numbers_what_has_only_a_prefix(void) {
 static void a_number_must_fit_into_the_path(void) {
   set_up();
   char prefix[IC_PATH_MAX_BYTES + 1];
-  for (int i = 0; i < IC_PATH_MAX_BYTES; i++) prefix[i] = i % 64 ? 'a' : '/';
+  for (int i = 0; i < IC_PATH_MAX_BYTES; i++)
+    prefix[i] = i % 64 ? 'a' : '/';
   prefix[IC_PATH_MAX_BYTES - 1] = '/';
   prefix[IC_PATH_MAX_BYTES] = '\0';
   ic_isolate *isolate = NULL;
@@ -165,7 +170,8 @@ static void holds_thousands(void) {
   for (int i = 0; i < COUNT; i++) {
     CHECK(find_status(isolates[i]->path) == IC_OK);
   }
-  for (int i = 0; i < COUNT; i++) end(isolates[i]);
+  for (int i = 0; i < COUNT; i++)
+    end(isolates[i]);
   CHECK(registry.path_count == 0 && registry.isolates == 0);
   tear_down();
 }
@@ -185,7 +191,8 @@ static void lists_what_is_beneath_a_prefix_sorted(void) {
   ic_ref_list_fini(&list);
   CHECK(ic_registry_list(&registry, "/none/", &list) == IC_OK);
   CHECK(list.count == 0);
-  for (int i = 0; i < 5; i++) end(isolates[i]);
+  for (int i = 0; i < 5; i++)
+    end(isolates[i]);
   end(hidden);
   tear_down();
 }
@@ -296,7 +303,8 @@ static void each_watcher_hears_up_and_down_in_turns(void) {
     }
     ic_message_free_chain(chain);
   }
-  for (int i = 0; i < 3; i++) ic_thread_join(threads[i]);
+  for (int i = 0; i < 3; i++)
+    ic_thread_join(threads[i]);
   stop_watching(watcher);
   tear_down();
 }

@@ -34,7 +34,8 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
 static void life_end(ic_isolate *isolate) {
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
   isolate->body->class->free(isolate->body);
-  for (int i = 0; i < 200; i++) ic_now_ns();
+  for (int i = 0; i < 200; i++)
+    ic_now_ns();
 }
 
 static void life_left(ic_cluster *cluster) {
@@ -125,7 +126,8 @@ static void runs_it_again_when_its_time_has_come(void) {
 static int count_threads(void) {
   int count = 0;
   DIR *folder = opendir("/proc/self/task");
-  while (folder && readdir(folder)) count++;
+  while (folder && readdir(folder))
+    count++;
   if (folder) closedir(folder);
   return count;
 }

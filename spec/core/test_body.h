@@ -128,7 +128,8 @@ static inline ic_status test_body_load(ic_body *base, char **message) {
   return script->load_status;
 }
 
-static inline bool test_body_read(test_script *script, const ic_message *message) {
+static inline bool test_body_read(test_script *script,
+                                  const ic_message *message) {
   if (message->kind == IC_MESSAGE_START) tally_add(&script->starts);
   if (message->kind == IC_MESSAGE_VALUE) tally_add(&script->values);
   if (script->on_message) return script->on_message(script, message);
@@ -164,7 +165,8 @@ static inline void test_body_interrupt(ic_body *base) {
 static inline void test_body_free(ic_body *base) {
   test_body *body = (test_body *)base;
   test_script *script = body->script;
-  for (ic_message *at = body->left; at; at = at->next) ic_ref_refuse(at);
+  for (ic_message *at = body->left; at; at = at->next)
+    ic_ref_refuse(at);
   ic_message_free_chain(body->left);
   free(body);
   tally_add(&script->frees);

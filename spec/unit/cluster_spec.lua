@@ -24,7 +24,13 @@ describe("A cluster", function()
         node.timeout = timeout
         return true
       end,
-      endShutdown = function(node) return node.agreed end,
+      endShutdown = function(node)
+        assert.is_false(node.up)
+        return node.agreed
+      end,
+      spawn = function(node, path) return { node = node, path = path } end,
+      lookup = function(node, path) return { node = node, path = path } end,
+      list = function(node, prefix) return { node = node, path = prefix } end,
       stats = function() return { live = 0 } end,
     }
     -- What comes while the host script waits: the next of [events], else time.
@@ -58,6 +64,18 @@ describe("A cluster", function()
       .. "set", refusal.of(function() cluster.up = false end))
     assert.equal("cluster.onIsolateUp must be a function or nil, got 5",
       refusal.of(function() cluster.onIsolateUp = 5 end))
+  end)
+
+  it("spawns and looks up in its own node", function()
+    local other = Cluster.new()
+
+    for key, each in ipairs { cluster, other } do
+      local node = nodes[key]
+      assert.same({ node = node, path = "/a" },
+        each:spawnIsolate("/a", function() end))
+      assert.same({ node = node, path = "/a" }, each:lookupIsolate "/a")
+      assert.same({ node = node, path = "/w/" }, each:lookupIsolates "/w/")
+    end
   end)
 
   describe("that hears of isolates", function()
@@ -94,6 +112,20 @@ describe("A cluster", function()
       core:raise("down", "ref", "done", 1)
 
       assert.equal("ref", heard[1][1])
+    end)
+
+    it("keeps them between the turns of a loop", function()
+      core.isPumping = FakeCore.new().isPumping
+      FakeCore.start(function()
+        for ref in cluster.onIsolateUp:iter() do
+          hear(ref)
+          if ref == "first" then core:raise("up", "second", 1) end
+        end
+      end)
+
+      core:raise("up", "first", 1)
+
+      assert.same({ { n = 1, "first" }, { n = 1, "second" } }, heard)
     end)
 
     it("keeps two clusters apart", function()

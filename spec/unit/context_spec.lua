@@ -16,6 +16,11 @@ describe("A context", function()
       properties = function() return { id = 7, tags = { "a" } } end,
       watch = function(_, up, down) watches = { up, down } end,
       setHandler = function(handler) core.handler = handler end,
+      spawn = function(handle, path) return handle .. " spawns " .. path end,
+      lookup = function(handle, path) return handle .. " finds " .. path end,
+      list = function(handle, prefix)
+        return { handle .. " lists " .. prefix }
+      end,
       stop = function(reason) note("stop", reason) end,
       beginShutdown = function(_, timeout)
         note("shutdown", timeout)
@@ -54,6 +59,19 @@ describe("A context", function()
       refusal.of(function() context.path = "/other" end))
     assert.equal("context.onMessage must be a function or nil, got a table",
       refusal.of(function() context.onMessage = {} end))
+  end)
+
+  it("spawns and looks up in its own cluster", function()
+    assert.equal("handle spawns /a",
+      context:spawnIsolate("/a", function() end))
+    assert.equal("handle finds /a", context:lookupIsolate "/a")
+    assert.same({ "handle lists /w/" }, context:lookupIsolates "/w/")
+  end)
+
+  it("makes groups", function()
+    assert.equal("/w/", context:group "/w/".prefix)
+    assert.equal("malformed path '/w': a prefix must end in '/'",
+      refusal.of(function() context:group "/w" end))
   end)
 
   it("asks for the colon wherever there is a method", function()
@@ -122,6 +140,29 @@ describe("A context", function()
 
     assert.is_true(Context.emit("onIsolateDown", "ref", "done"))
     assert.same({ "ref done" }, calls)
+  end)
+
+  it("keeps events between the turns of a loop, but for messages", function()
+    for _, name in ipairs { "onIsolateUp", "onIsolateDown", "onError",
+      "onShutdownRequest" } do
+      FakeCore.start(function()
+        for value in context[name]:iter() do
+          note(name, value)
+          if value == "first" then Context.emit(name, "second") end
+        end
+      end)
+      Context.emit(name, "first")
+      assert.same({ name .. " first", name .. " second" }, calls)
+      calls = {}
+    end
+
+    FakeCore.start(function()
+      for value in context.onMessage:iter() do
+        if value == "first" then note(tostring(core.handler)) end
+      end
+    end)
+    core.handler "first"
+    assert.same({ "nil" }, calls)
   end)
 
   describe("lives on", function()
@@ -303,5 +344,7 @@ describe("A context", function()
     context:shutdownNode(0.5)
 
     assert.same({ "stop shutdown", "shutdown 5", "shutdown 0.5" }, calls)
+    assert.equal("the timeout must be 0 seconds or more, got -1",
+      refusal.of(function() context:shutdownNode(-1) end))
   end)
 end)

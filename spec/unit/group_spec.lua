@@ -228,6 +228,8 @@ describe("A group", function()
       assert.equal("group:send is a method: write group:send(...), with a "
         .. "colon (group expected before it, got 1)",
         refusal.of(function() workers.send(1) end))
+      assert.matches("^group:list is a method",
+        refusal.of(function() workers.list() end))
     end)
   end)
 end)

@@ -158,13 +158,14 @@ describe("A wait", function()
   end)
 
   it("whose coroutine was closed is over", function()
-    local ticket = loop.ticket()
-    local co = wait(ticket)
+    local first, second = loop.ticket(), loop.ticket()
 
-    coroutine.close(co)
+    coroutine.close(wait(first))
+    coroutine.close(wait(second))
 
+    assert.is_false(loop.wake(first, "too late"))
     assert.is_false(loop.isBusy())
-    assert.is_false(loop.wake(ticket, "too late"))
+    assert.is_nil(got)
     assert.same({}, core.reports)
   end)
 
@@ -180,12 +181,16 @@ describe("A wait", function()
 
   it("whose coroutine the script itself resumed is over", function()
     local ticket = loop.ticket()
-    local co = wait(ticket, 5)
+    local co = FakeCore.start(function()
+      got = table.pack(loop.await(ticket, 5))
+      coroutine.yield()
+    end)
 
     coroutine.resume(co, "from the script")
 
     assert.same({ n = 1, "from the script" }, got)
     assert.is_false(loop.wake(ticket, "too late"))
+    assert.equal("suspended", coroutine.status(co))
     assert.is_nil(core.deadline)
   end)
 
@@ -244,6 +249,17 @@ describe("A wait of the host script", function()
 
     assert.equal(3, events)
     assert.same({ n = 3, nil, "b", nil }, got)
+  end)
+
+  it("takes one outcome only", function()
+    local ticket, taken = loop.ticket(), {}
+    function core.pump()
+      taken[1] = loop.wake(ticket, "first")
+      taken[2] = loop.wake(ticket, "second")
+    end
+
+    assert.equal("first", loop.await(ticket))
+    assert.same({ true, false }, taken)
   end)
 
   it("ends with a timeout", function()

@@ -134,6 +134,13 @@ describe("A ref's request", function()
     assert.same({}, sent)
   end)
 
+  it("wants a value, which may be nil", function()
+    assert.equal("ref:request wants a value to send, got nothing",
+      refusal.of(function() ref:request() end))
+    assert.same({}, ask(nil))
+    assert.equal(1, #sent)
+  end)
+
   it("asks for the colon", function()
     assert.equal("ref:request wants a ref before the colon, "
       .. "got the string 'question'",

@@ -188,6 +188,20 @@ describe("A spawn", function()
       assert.same({ n = 1, "the ref" }, outcome)
     end)
 
+    it("is told apart from another that waits", function()
+      local outcomes = {}
+      for i = 1, 2 do
+        FakeCore.start(function()
+          outcomes[i] = spawn.isolate("handle", "a.module")
+        end)
+      end
+
+      core:raise("spawned", spawned[2].ticket, "second")
+      core:raise("spawned", spawned[1].ticket, "first")
+
+      assert.same({ "first", "second" }, outcomes)
+    end)
+
     it("gives the reason why it does not load", function()
       core:raise("spawned", spawnModule(), nil, "no such module", "load")
 

@@ -74,6 +74,17 @@ describe("A stream", function()
       assert.same({ "b" }, heard)
     end)
 
+    it("gives an event to nobody who was cancelled meanwhile", function()
+      local second
+      stream:listen(function() second:cancel() end)
+      second = stream:listen(hear)
+      stream:listen(function(value) hear("third", value) end)
+
+      stream:emit "a"
+
+      assert.same({ "third a" }, heard)
+    end)
+
     it("tells its source of each change", function()
       local first = stream:listen(hear)
       local second = stream:listen(hear)
@@ -240,6 +251,17 @@ describe("A stream", function()
       assert.same({ 1, 0 }, demands)
     end)
 
+    it("can be listened to again", function()
+      local derived = stream:where(function() return true end)
+      derived:listen(hear):cancel()
+      stream:emit "a"
+
+      derived:listen(hear)
+      stream:emit "b"
+
+      assert.same({ "b" }, heard)
+    end)
+
     it("asks for a function, in the caller's line", function()
       assert.equal("the predicate must be a function, got true",
         refusal.of(function() stream:where(true) end))
@@ -316,6 +338,17 @@ describe("A stream", function()
 
       assert.same({ "1 a", "2 a", "3 a" }, heard)
       assert.equal(0, #stream.listeners)
+    end)
+
+    it("by a host script takes no second event", function()
+      core.isPumping = function() return false end
+      function core.pump()
+        stream:emit "a"
+        stream:emit "b"
+      end
+
+      assert.equal("a", stream:next())
+      assert.same({ 1, 0 }, demands)
     end)
 
     it("takes nothing once the coroutine was closed", function()
@@ -439,6 +472,21 @@ describe("A stream", function()
       assert.same({ "a" }, heard)
     end)
 
+    it("keeps what came to a coroutine that no longer waits", function()
+      local co = FakeCore.start(function()
+        local each = buffering:iter()
+        hear(tostring((each())))
+        coroutine.yield()
+        hear(each())
+      end)
+      coroutine.resume(co) -- while it waits
+      buffering:emit "a"
+
+      coroutine.resume(co)
+
+      assert.same({ "nil", "a" }, heard)
+    end)
+
     it("does so too when it is filtered", function()
       local ticket = loop.ticket()
       local even = buffering:where(function(i) return i % 2 == 0 end)
@@ -454,6 +502,14 @@ describe("A stream", function()
 
       assert.same({ "2", "4" }, heard)
     end)
+  end)
+
+  it("asks for the colon wherever there is a method", function()
+    for _, name in ipairs { "listen", "where", "map", "next", "iter" } do
+      assert.equal(("stream:%s is a method: write stream:%s(...), with a "
+        .. "colon (stream expected before it, got nil)"):format(name, name),
+        refusal.of(function() stream[name]() end))
+    end
   end)
 
   it("is written as its name", function()

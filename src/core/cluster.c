@@ -27,14 +27,16 @@ static void enter_process(ic_cluster *cluster) {
 
 static void leave_process_locked(ic_cluster *cluster) {
   ic_cluster **link = &process_clusters;
-  while (*link != cluster) link = &(*link)->next_in_process;
+  while (*link != cluster)
+    link = &(*link)->next_in_process;
   *link = cluster->next_in_process;
 }
 
 ic_cluster *ic_cluster_find(uint64_t key) {
   ic_mutex_lock(&process_mutex);
   ic_cluster *cluster = process_clusters;
-  while (cluster && cluster->key != key) cluster = cluster->next_in_process;
+  while (cluster && cluster->key != key)
+    cluster = cluster->next_in_process;
   if (cluster) ic_cluster_hold(cluster);
   ic_mutex_unlock(&process_mutex);
   return cluster;
@@ -81,8 +83,8 @@ static void free_modules(ic_module *module) {
 // never revives a cluster.
 void ic_cluster_release(ic_cluster *cluster) {
   ic_mutex_lock(&process_mutex);
-  bool last = atomic_fetch_sub_explicit(&cluster->users, 1,
-                                        memory_order_acq_rel) == 1;
+  bool last =
+      atomic_fetch_sub_explicit(&cluster->users, 1, memory_order_acq_rel) == 1;
   if (last) leave_process_locked(cluster);
   ic_mutex_unlock(&process_mutex);
   if (!last) return;
@@ -242,8 +244,8 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
   ic_isolate *isolate = NULL;
   ic_status status = IC_MEMORY;
   if (first) {
-    status = ic_registry_reserve(&cluster->registry, start->path, false,
-                                 &isolate);
+    status =
+        ic_registry_reserve(&cluster->registry, start->path, false, &isolate);
   }
   if (status != IC_OK) {
     start->body->class->free(start->body);

@@ -79,7 +79,7 @@ struct ic_isolate {
   ic_parker parker;
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
-  _Atomic bool killed;     // the code is to be given up; never unset
+  _Atomic bool killed;  // the code is to be given up; never unset
 
   // Counters: written by the isolate's thread, read by any.
   _Atomic uint64_t sent;
@@ -91,8 +91,8 @@ struct ic_isolate {
   // Guard: the registry's mutex.
   ic_stage stage;
   const char *reason;  // once ended; static
-  bool in_map;      // has a path that others may find
-  bool is_port;     // not counted as an isolate
+  bool in_map;         // has a path that others may find
+  bool is_port;        // not counted as an isolate
   ic_isolate *next_in_bucket;
 
   // Guard: the scheduler's mutex; [scheduler] is written before the thread is.

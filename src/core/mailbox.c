@@ -45,17 +45,16 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
   ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
   do {
     if (!head || head == ASLEEP || head == CLOSED) return NULL;
-  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, NULL,
-                                                  memory_order_acquire,
-                                                  memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(
+      &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
   return reverse(head);
 }
 
 bool ic_mailbox_sleep(ic_mailbox *mailbox) {
   ic_message *empty = NULL;
-  return atomic_compare_exchange_strong_explicit(
-             &mailbox->head, &empty, ASLEEP, memory_order_release,
-             memory_order_relaxed) ||
+  return atomic_compare_exchange_strong_explicit(&mailbox->head, &empty, ASLEEP,
+                                                 memory_order_release,
+                                                 memory_order_relaxed) ||
          empty == ASLEEP;
 }
 
@@ -67,8 +66,8 @@ void ic_mailbox_awake(ic_mailbox *mailbox) {
 }
 
 ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
-  ic_message *head = atomic_exchange_explicit(&mailbox->head, CLOSED,
-                                              memory_order_acquire);
+  ic_message *head =
+      atomic_exchange_explicit(&mailbox->head, CLOSED, memory_order_acquire);
   return head == ASLEEP || head == CLOSED ? NULL : reverse(head);
 }
 

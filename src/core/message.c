@@ -31,7 +31,8 @@ ic_status ic_ref_list_add(ic_ref_list *list, ic_isolate *isolate) {
 }
 
 void ic_ref_list_fini(ic_ref_list *list) {
-  for (size_t i = 0; i < list->count; i++) ic_ref_release(list->items[i]);
+  for (size_t i = 0; i < list->count; i++)
+    ic_ref_release(list->items[i]);
   free(list->items);
   *list = (ic_ref_list){0};
 }
@@ -65,7 +66,8 @@ ic_status ic_message_copy(const ic_message *message, ic_message **out) {
   ic_ref_list refs = {0};
   ic_buffer buffer;
   ic_buffer_init(&buffer, sizeof(ic_message));
-  ic_status status = ic_buffer_append(&buffer, message->bytes, message->value_size);
+  ic_status status =
+      ic_buffer_append(&buffer, message->bytes, message->value_size);
   for (size_t i = 0; status == IC_OK && i < message->refs.count; i++) {
     status = ic_ref_list_add(&refs, message->refs.items[i]);
   }
@@ -100,7 +102,9 @@ void ic_message_free_chain(ic_message *chain) {
   }
 }
 
-ic_ref *ic_message_sender(const ic_message *message) { return message->sender; }
+ic_ref *ic_message_sender(const ic_message *message) {
+  return message->sender;
+}
 
 ic_ref *ic_message_reply_to(const ic_message *message) {
   return message->reply_to ? message->reply_to : message->sender;
@@ -148,11 +152,11 @@ void ic_message_placed(ic_message *message) {
 }
 
 // Writes one item with [write], where one may stand.
-#define ADD(message, write)                               \
-  ic_buffer *out;                                         \
-  ic_status status = ic_message_place(message, &out);     \
-  if (status == IC_OK) status = (write);                  \
-  if (status == IC_OK) ic_message_placed(message);        \
+#define ADD(message, write)                           \
+  ic_buffer *out;                                     \
+  ic_status status = ic_message_place(message, &out); \
+  if (status == IC_OK) status = (write);              \
+  if (status == IC_OK) ic_message_placed(message);    \
   return status
 
 ic_status ic_message_add_nil(ic_message *message) {

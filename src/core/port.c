@@ -126,7 +126,9 @@ void ic_port_close(ic_port *port) {
   free(port);
 }
 
-ic_ref *ic_port_ref(ic_port *port) { return port->isolate; }
+ic_ref *ic_port_ref(ic_port *port) {
+  return port->isolate;
+}
 
 int ic_port_descriptor(ic_port *port) {
   if (port->receive) return -1;

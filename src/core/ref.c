@@ -4,11 +4,17 @@
 
 #include "core/codec.h"
 
-ic_ref *ic_ref_hold(ic_ref *ref) { return ic_isolate_hold(ref); }
+ic_ref *ic_ref_hold(ic_ref *ref) {
+  return ic_isolate_hold(ref);
+}
 
-void ic_ref_release(ic_ref *ref) { ic_isolate_release(ref); }
+void ic_ref_release(ic_ref *ref) {
+  ic_isolate_release(ref);
+}
 
-const char *ic_ref_path(const ic_ref *ref) { return ref->path; }
+const char *ic_ref_path(const ic_ref *ref) {
+  return ref->path;
+}
 
 bool ic_ref_is_alive(const ic_ref *ref) {
   return !ic_mailbox_is_closed(&ref->mailbox);

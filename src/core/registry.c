@@ -42,7 +42,8 @@ void ic_registry_fini(ic_registry *registry) {
 
 static size_t hash(const char *path) {
   uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a
-  for (; *path; path++) hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
+  for (; *path; path++)
+    hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
   return (size_t)(hash ^ (hash >> 32));
 }
 
@@ -87,7 +88,8 @@ static ic_status grow_locked(ic_registry *registry) {
 
 static void drop_path_locked(ic_registry *registry, ic_isolate *isolate) {
   ic_isolate **link = bucket_locked(registry, isolate->path);
-  while (*link != isolate) link = &(*link)->next_in_bucket;
+  while (*link != isolate)
+    link = &(*link)->next_in_bucket;
   *link = isolate->next_in_bucket;
   isolate->in_map = false;
   registry->path_count--;
@@ -180,7 +182,8 @@ static void add_watcher_locked(ic_registry *registry, ic_isolate *isolate,
 static ic_status watch_locked(ic_registry *registry, ic_isolate *isolate,
                               unsigned watches) {
   size_t i = registry->watcher_count;
-  while (i > 0 && registry->watchers[i - 1].isolate != isolate) i--;
+  while (i > 0 && registry->watchers[i - 1].isolate != isolate)
+    i--;
   if (i == 0) {
     if (watches == 0) return IC_OK;
     ic_status status = reserve_watcher_locked(registry);
@@ -372,7 +375,9 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
     ic_ref_list_fini(&list);
     return status;
   }
-  if (list.count > 0) qsort(list.items, list.count, sizeof *list.items, by_path);
+  if (list.count > 0) {
+    qsort(list.items, list.count, sizeof *list.items, by_path);
+  }
   *out = list;
   return IC_OK;
 }

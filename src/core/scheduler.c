@@ -89,7 +89,8 @@ static bool begin(ic_isolate *isolate, ic_message **chain) {
   ic_message_kind kind = (*chain)->kind;
   if (kind != IC_MESSAGE_LOAD && kind != IC_MESSAGE_CANCEL) return true;
   if (!isolate->life->load(isolate, *chain)) return false;
-  *chain = ic_mailbox_take(&isolate->mailbox);  // its start, if nobody closed it
+  // The publishing has put its start there, if nobody has closed it since.
+  *chain = ic_mailbox_take(&isolate->mailbox);
   return *chain != NULL;
 }
 
@@ -173,7 +174,8 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   while (scheduler->running > 0 &&
          ic_condition_wait(&scheduler->left, &scheduler->mutex, deadline_ns)) {
   }
-  while (scheduler->newest) unlink_locked(scheduler, scheduler->newest);
+  while (scheduler->newest)
+    unlink_locked(scheduler, scheduler->newest);
   bool has_ended = scheduler->has_ended;
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;
@@ -181,4 +183,6 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   if (has_ended) ic_thread_join(ended);
 }
 
-void ic_scheduler_adopt(ic_isolate *isolate) { current = isolate; }
+void ic_scheduler_adopt(ic_isolate *isolate) {
+  current = isolate;
+}

@@ -11,11 +11,11 @@
 
 struct ic_scheduler {
   ic_mutex mutex;
-  ic_condition left;     // with [running]
-  size_t running;        // guard: mutex; threads that have not left
-  bool has_ended;        // guard: mutex
-  ic_thread ended;       // guard: mutex; ended, to be joined
-  ic_isolate *newest;    // guard: mutex; isolates whose thread runs
+  ic_condition left;   // with [running]
+  size_t running;      // guard: mutex; threads that have not left
+  bool has_ended;      // guard: mutex
+  ic_thread ended;     // guard: mutex; ended, to be joined
+  ic_isolate *newest;  // guard: mutex; isolates whose thread runs
 };
 
 void ic_scheduler_init(ic_scheduler *scheduler);

@@ -34,6 +34,10 @@ static const status_entry *find(ic_status status) {
   return &statuses[index < STATUS_COUNT ? index : (unsigned)IC_ERROR];
 }
 
-const char *ic_status_name(ic_status status) { return find(status)->name; }
+const char *ic_status_name(ic_status status) {
+  return find(status)->name;
+}
 
-const char *ic_status_text(ic_status status) { return find(status)->text; }
+const char *ic_status_text(ic_status status) {
+  return find(status)->text;
+}

@@ -120,13 +120,17 @@ void ic_thread_join(ic_thread thread) {
   must(pthread_join(thread.thread, NULL));
 }
 
-ic_thread ic_thread_self(void) { return (ic_thread){pthread_self()}; }
+ic_thread ic_thread_self(void) {
+  return (ic_thread){pthread_self()};
+}
 
 bool ic_thread_is_self(ic_thread thread) {
   return pthread_equal(thread.thread, pthread_self()) != 0;
 }
 
-void ic_thread_detach_self(void) { must(pthread_detach(pthread_self())); }
+void ic_thread_detach_self(void) {
+  must(pthread_detach(pthread_self()));
+}
 
 void ic_thread_on_interrupt(void (*handler)(int signal)) {
   struct sigaction action;
