@@ -10,25 +10,31 @@ local spawn = require "isolate_cluster.spawn"
 local Stream = require "isolate_cluster.stream"
 
 ---@class isolate_cluster.Cluster
+---@field up boolean
+---@field onIsolateUp isolate_cluster.Stream
+---@field onIsolateDown isolate_cluster.Stream
 local Cluster = {}
 Cluster.__name = "cluster"
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
-local clusters = {} ---@type table<integer, isolate_cluster.Cluster> by key, those that are up
+-- By key: those that are not shut down.
+local clusters = {} ---@type table<integer, isolate_cluster.Cluster>
 
--- What a cluster has inside, apart from its methods.
+-- What a cluster has inside is not a field of its own, so that
+-- `cluster.onIsolateUp = fn` comes to __newindex.
 ---@class isolate_cluster.ClusterState
 ---@field handle userdata
 ---@field streams table<string, isolate_cluster.Stream>
----@field callbacks table<string, isolate_cluster.Subscription>
 ---@field waiters table<integer, true> tickets that an event of the node wakes
-local states = setmetatable({}, { __mode = "k" }) ---@type table<isolate_cluster.Cluster, isolate_cluster.ClusterState>
+
+---@type table<isolate_cluster.Cluster, isolate_cluster.ClusterState>
+local states = setmetatable({}, { __mode = "k" })
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@return isolate_cluster.Cluster
-function Cluster.new()
-  local handle = core.newCluster()
+function Cluster.new(isShared, threads)
+  local handle = core.newCluster(isShared, threads)
   local cluster = setmetatable({}, Cluster)
   local streams = {}
   local function watch()
@@ -39,7 +45,7 @@ function Cluster.new()
     streams[name] = Stream.new("cluster." .. name, watch, true)
     streams[name].owner = cluster
   end
-  states[cluster] = { handle = handle, streams = streams, callbacks = {}, waiters = {} }
+  states[cluster] = { handle = handle, streams = streams, waiters = {} }
   clusters[core.clusterKey(handle)] = cluster
   return cluster
 end
@@ -60,7 +66,9 @@ local function wakeWaiters(key)
 end
 
 core.on("up", function(ref, key) emit("onIsolateUp", key, ref) end)
-core.on("down", function(ref, reason, key) emit("onIsolateDown", key, ref, reason) end)
+core.on("down", function(ref, reason, key)
+  emit("onIsolateDown", key, ref, reason)
+end)
 core.on("empty", wakeWaiters)
 core.on("nodeDown", function(key)
   local cluster = clusters[key]
@@ -79,24 +87,19 @@ function Cluster:__index(name)
 end
 
 function Cluster:__newindex(name, value)
-  local state = states[self]
-  local stream = state.streams[name]
+  local stream = states[self].streams[name]
   if not stream then
-    error(("can't set cluster.%s; onIsolateUp and onIsolateDown can be set"):format(tostring(name)), 2)
+    error(("can't set cluster.%s; onIsolateUp and onIsolateDown can be set")
+      :format(tostring(name)), 2)
   end
-  if value ~= nil and type(value) ~= "function" then
-    error(("cluster.%s must be a function or nil, got %s"):format(name, check.describe(value)), 2)
-  end
-  local old = state.callbacks[name]
-  state.callbacks[name] = value and stream:listen(value)
-  if old then old:cancel() end
+  stream:assign(value)
 end
 
 function Cluster:__tostring()
   return core.isUp(states[self].handle) and "cluster (up)" or "cluster (down)"
 end
 
----Spawns an isolate: cluster:spawnIsolate([path,] entry [, properties [, options]]).
+---Spawns an isolate: [path,] entry [, properties [, options]].
 ---@return isolate_cluster.Ref? ref, string? message, string? code
 function Cluster:spawnIsolate(...)
   check.self(self, Cluster, "cluster:spawnIsolate")
@@ -134,7 +137,8 @@ function Cluster:wait(timeout)
   check.self(self, Cluster, "cluster:wait")
   check.seconds(timeout, "the timeout", true)
   local state = states[self]
-  return waitFor(state, function() return core.liveIsolates(state.handle) == 0 end, timeout,
+  local function isEmpty() return core.liveIsolates(state.handle) == 0 end
+  return waitFor(state, isEmpty, timeout,
     timeout and ("isolates are left after %g s"):format(timeout))
 end
 
@@ -146,7 +150,8 @@ function Cluster:shutdown(timeout)
   check.self(self, Cluster, "cluster:shutdown")
   check.seconds(timeout, "the timeout", true)
   local state = states[self]
-  local begun, text, code = core.beginShutdown(state.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
+  local begun, text, code =
+    core.beginShutdown(state.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
   if not begun then return nil, text, code end
   waitFor(state, function() return not core.isUp(state.handle) end)
   clusters[core.clusterKey(state.handle)] = nil
@@ -162,10 +167,16 @@ function Cluster:stats()
   return stats
 end
 
+local function findBusy()
+  for _, cluster in pairs(clusters) do
+    if core.liveIsolates(states[cluster].handle) > 0 then return cluster end
+  end
+end
+
 ---What the command does when the script is done: waits until no cluster has an
----isolate left.
+---isolate left, those included that listeners start meanwhile.
 function Cluster.waitForAll()
-  for _, cluster in pairs(clusters) do cluster:wait() end
+  for cluster in findBusy do cluster:wait() end
 end
 
 return Cluster

@@ -9,15 +9,22 @@ local Stream = require "isolate_cluster.stream"
 local timers = require "isolate_cluster.timers"
 
 ---@class isolate_cluster.Context
+---@field path string
+---@field properties table
+---@field isolateRef isolate_cluster.Ref
+---@field onMessage isolate_cluster.Stream
+---@field onIsolateUp isolate_cluster.Stream
+---@field onIsolateDown isolate_cluster.Stream
+---@field onError isolate_cluster.Stream
+---@field onShutdownRequest isolate_cluster.Stream
 local Context = {}
 Context.__name = "context"
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
--- The streams and callbacks are not fields of the context itself, so that
--- `context.onMessage = fn` comes to __newindex.
+-- A state has one context. What it has inside is not a field of its own, so
+-- that `context.onMessage = fn` comes to __newindex.
 local streams = {} ---@type table<string, isolate_cluster.Stream>
-local callbacks = {} ---@type table<string, isolate_cluster.Subscription>
 local fields = {} ---@type table<string, any>
 
 local function isListenedTo(name)
@@ -25,7 +32,8 @@ local function isListenedTo(name)
 end
 
 local function watch()
-  core.watch(fields.handle, isListenedTo "onIsolateUp", isListenedTo "onIsolateDown")
+  core.watch(fields.handle, isListenedTo "onIsolateUp",
+    isListenedTo "onIsolateDown")
 end
 
 -- One plain listener is called by the C side without a step in between.
@@ -53,7 +61,8 @@ function Context.new(handle)
   streams.onIsolateUp = Stream.new("context.onIsolateUp", nothing, true)
   streams.onIsolateDown = Stream.new("context.onIsolateDown", nothing, true)
   streams.onError = Stream.new("context.onError", nothing, true)
-  streams.onShutdownRequest = Stream.new("context.onShutdownRequest", nothing, true)
+  streams.onShutdownRequest =
+    Stream.new("context.onShutdownRequest", nothing, true)
   local context = setmetatable({}, Context)
   for _, stream in pairs(streams) do stream.owner = context end
   return context
@@ -92,22 +101,19 @@ function Context:__index(name)
   if value ~= nil then return value end
   value = streams[name]
   if value ~= nil then return value end
-  if name == "path" or name == "properties" or name == "isolateRef" then return fields[name] end
+  if name == "path" or name == "properties" or name == "isolateRef" then
+    return fields[name]
+  end
   error(("a context has no field %s"):format(check.describe(name)), 2)
 end
 
 function Context:__newindex(name, value)
   local stream = streams[name]
   if not stream then
-    error(("can't set context.%s; onMessage, onIsolateUp, onIsolateDown, onError and onShutdownRequest can be set")
-      :format(tostring(name)), 2)
+    error(("can't set context.%s; onMessage, onIsolateUp, onIsolateDown, "
+      .. "onError and onShutdownRequest can be set"):format(tostring(name)), 2)
   end
-  if value ~= nil and type(value) ~= "function" then
-    error(("context.%s must be a function or nil, got %s"):format(name, check.describe(value)), 2)
-  end
-  local old = callbacks[name]
-  callbacks[name] = value and stream:listen(value)
-  if old then old:cancel() end
+  stream:assign(value)
 end
 
 function Context:__tostring()
@@ -121,7 +127,8 @@ function Context:property(key)
   return fields.properties[key]
 end
 
----Spawns an isolate: context:spawnIsolate([path,] entry [, properties [, options]]).
+---Spawns an isolate: [path,] entry [, properties [, options]].
+---@return isolate_cluster.Ref? ref, string? message, string? code
 function Context:spawnIsolate(...)
   check.self(self, Context, "context:spawnIsolate")
   return spawn.isolate(fields.handle, ...)
@@ -171,6 +178,7 @@ end
 
 ---@class isolate_cluster.Timer
 ---@field private entry isolate_cluster.TimerEntry
+---@field private interval number? of one that repeats
 local Timer = {}
 Timer.__index = Timer
 Timer.__name = "timer"
@@ -178,7 +186,6 @@ Timer.__name = "timer"
 ---Takes the timer back; doing it again, or too late, does nothing.
 function Timer:cancel()
   check.self(self, Timer, "timer:cancel")
-  self.cancelled = true
   timers.cancel(self.entry)
 end
 
@@ -188,7 +195,8 @@ function Context:after(seconds, fn)
   check.self(self, Context, "context:after")
   check.seconds(seconds, "the delay")
   check.is(fn, "function", "what context:after calls")
-  return setmetatable({ entry = timers.add(core.now() + seconds, loop.run, fn) }, Timer)
+  local entry = timers.add(core.now() + seconds, loop.run, fn)
+  return setmetatable({ entry = entry }, Timer)
 end
 
 -- The next time is counted from the last, so that the ticks don't drift; those
@@ -198,7 +206,8 @@ local function tick(timer, fn)
   local interval = timer.interval
   local deadline = timer.entry.deadline + interval
   if deadline <= now then
-    deadline = interval > 0 and deadline + ((now - deadline) // interval + 1) * interval or now
+    local missed = interval > 0 and (now - deadline) // interval + 1 or 0
+    deadline = math.max(deadline + missed * interval, now)
   end
   timers.again(timer.entry, deadline)
   loop.run(fn)

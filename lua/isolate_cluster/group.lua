@@ -10,15 +10,16 @@ local core = require "isolate_cluster.core"
 ---@class isolate_cluster.Group
 ---@field prefix string
 ---@field private handle userdata
----@field private select fun(members: isolate_cluster.Ref[], value: any): isolate_cluster.Ref?
+---@field private select "roundRobin"|"all"|fun(members, value): ref
 ---@field private members isolate_cluster.Ref[]
----@field private version integer?
----@field private turn integer of this group alone
+---@field private version integer? of the cluster, when members were looked up
+---@field private turn integer which member was last: its index
 local Group = {}
 Group.__index = Group
 Group.__name = "group"
 
 local OPTIONS = { select = true }
+local SELECTS = { roundRobin = true, all = true }
 
 ---Checks its arguments for the caller of the function that ends with this call.
 ---@param options? { select?: "roundRobin"|"all"|function }
@@ -31,9 +32,8 @@ function Group.new(handle, prefix, options)
   check.options(options, OPTIONS, "context:group")
   local select = options and options.select
   if select == nil then select = "roundRobin" end
-  if select ~= "roundRobin" and select ~= "all"
-    and type(select) ~= "function" then
-    error(("option 'select' must be \"roundRobin\", \"all\" or a function, got %s")
+  if not SELECTS[select] and type(select) ~= "function" then
+    error(("option 'select' must be 'roundRobin', 'all' or a function, got %s")
       :format(check.describe(select)), 2)
   end
   return setmetatable({
@@ -90,10 +90,13 @@ function Group:send(value, options)
     return nil, ("no isolate beneath %s"):format(self.prefix), "not found"
   end
   if self.select == "all" then return sendToAll(members, value, options) end
-  if self.select == "roundRobin" then return sendInTurn(self, members, value, options) end
+  if self.select == "roundRobin" then
+    return sendInTurn(self, members, value, options)
+  end
   local chosen = self.select(members, value)
   if chosen == nil then
-    return nil, ("the group %s selected nobody"):format(self.prefix), "not found"
+    local text = ("the group %s selected nobody"):format(self.prefix)
+    return nil, text, "not found"
   elseif not core.isRef(chosen) then
     error(("the group's select function must return a ref or nil, got %s")
       :format(check.describe(chosen)), 2)

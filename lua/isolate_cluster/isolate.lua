@@ -24,34 +24,43 @@ function loop.report(co, value)
   local message = loop.describeError(value)
   local traceback = core.traceback(co, message)
   if co == entryCoroutine then core.stop "error" end
-  if reporters[co] then return core.report("while reporting an error: " .. traceback) end
+  if reporters[co] then
+    return core.report("while reporting an error: " .. traceback)
+  end
   local listeners = Context.listeners "onError"
   if #listeners == 0 then return core.report(traceback) end
   for _, listener in ipairs(listeners) do
     local reporter = coroutine.create(listener)
     reporters[reporter] = true
-    loop.resume(reporter, { message = message, traceback = traceback, value = value })
+    loop.resume(reporter,
+      { message = message, traceback = traceback, value = value })
   end
 end
 
 -- os.exit ends the isolate, not the process.
-function os.exit(code)
-  core.exit((code == nil or code == true or code == 0) and "done" or "error")
+os.exit = function(code)  -- luacheck: ignore 122
+  local isSuccess = code == nil or code == true or code == 0
+  core.exit(isSuccess and "done" or "error")
 end
 
+---@param entry function
+---@param kind "function"|"module"|"file"|"source"
 return function(entry, kind)
   local context = Context.new(core.ownCluster())
+  local mayReturnEntry = kind == "file" or kind == "source"
 
   core.on("start", function()
     entryCoroutine = coroutine.running()
     loop.onFirstWait = Context.started
     local result = entry(context)
-    if kind ~= "function" and kind ~= "module" and type(result) == "function" then result(context) end
+    if mayReturnEntry and type(result) == "function" then result(context) end
     entryCoroutine = nil
     finishStart()
   end)
   core.on("up", function(ref) Context.emit("onIsolateUp", ref) end)
-  core.on("down", function(ref, reason) Context.emit("onIsolateDown", ref, reason) end)
+  core.on("down", function(ref, reason)
+    Context.emit("onIsolateDown", ref, reason)
+  end)
   core.on("shutdown", function()
     if not Context.emit "onShutdownRequest" then core.stop "shutdown" end
   end)

@@ -108,7 +108,8 @@ local function pumpUntil(ticket, timer)
   local waiter = {}
   waiting[ticket] = waiter
   while not waiter.outcome do core.pump() end
-  return finish(ticket, timer, table.unpack(waiter.outcome, 1, waiter.outcome.n))
+  local outcome = waiter.outcome
+  return finish(ticket, timer, table.unpack(outcome, 1, outcome.n))
 end
 
 ---Waits for the outcome of a ticket: what wake was given, or after [seconds]
@@ -148,8 +149,9 @@ core.on("ending", function()
   end
 end)
 
-core.on("reply", function(ticket, ...)
-  if not loop.wake(ticket, ...) then core.countLateReply() end
+core.on("reply", function(ticket, key, ...)
+  local isReply = select("#", ...) == 1  -- and no failure
+  if not loop.wake(ticket, ...) and isReply then core.countLateReply(key) end
 end)
 
 return loop

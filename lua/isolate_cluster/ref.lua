@@ -11,11 +11,18 @@ local methods = core.refMethods
 
 ---Sends [value] and waits for the reply: the reply, or nil, text and code
 ---("timeout", "gone", "unsendable").
----@param options? { timeout?: number, type?: string } 5 s if no timeout is given
-function methods:request(value, options)
+---@param value any
+---@param options? { timeout?: number, type?: string } the timeout: 5 s or
+---  what is given
+function methods:request(...)
   if not core.isRef(self) then
-    error(("ref:request wants a ref before the colon, got %s"):format(check.describe(self)), 2)
+    error(("ref:request wants a ref before the colon, got %s")
+      :format(check.describe(self)), 2)
   end
+  if select("#", ...) == 0 then
+    error("ref:request wants a value to send, got nothing", 2)
+  end
+  local value, options = ...
   check.options(options, OPTIONS, "ref:request")
   local timeout = options and options.timeout or DEFAULT_TIMEOUT
   local kind = options and options.type

@@ -2,7 +2,8 @@
 --
 -- A stream that nobody listens to asks its source for nothing. So the messages
 -- of an isolate stay in its mailbox until somebody listens or waits, and a
--- derived stream (where, map) listens to its source only while it has listeners.
+-- stream made by where or map listens to its source only while it has listeners
+-- itself.
 
 local check = require "isolate_cluster.check"
 local loop = require "isolate_cluster.loop"
@@ -10,8 +11,10 @@ local loop = require "isolate_cluster.loop"
 ---@class isolate_cluster.Stream
 ---@field private name string how the stream is written: "context.onMessage"
 ---@field private listeners function[] replaced, never changed: emit walks it
----@field private demand fun(stream: isolate_cluster.Stream) hears of each change
+---@field private demand fun(stream: isolate_cluster.Stream) told of changes
 ---@field private buffers boolean iter keeps what comes between its turns
+---@field private owner any what the callback form is called on
+---@field private assigned isolate_cluster.Subscription? the one set by `=`
 local Stream = {}
 Stream.__index = Stream
 Stream.__name = "stream"
@@ -23,8 +26,10 @@ local Subscription = {}
 Subscription.__index = Subscription
 Subscription.__name = "subscription"
 
----@param demand fun(stream: isolate_cluster.Stream)
+---@param demand fun(stream: isolate_cluster.Stream) called when the listeners
+---  have changed
 ---@param buffers boolean?
+---@return isolate_cluster.Stream
 function Stream.new(name, demand, buffers)
   return setmetatable({
     name = name, listeners = {}, demand = demand, buffers = buffers or false,
@@ -60,6 +65,8 @@ function Subscription:cancel()
   change(stream, listeners)
 end
 
+Subscription.__close = Subscription.cancel
+
 ---Calls fn(...) for each event from now on.
 ---@return isolate_cluster.Subscription
 function Stream:listen(fn)
@@ -68,9 +75,20 @@ function Stream:listen(fn)
   return add(self, fn)
 end
 
----What a stream gives to its listeners. One listener is called as it is; of
----several each runs in a coroutine of its own, so that none waits for another,
----nor is left out by another's error.
+---Makes [fn] the one listener that assigning sets; nil takes it away.
+function Stream:assign(fn)
+  if fn ~= nil and type(fn) ~= "function" then
+    error(("%s must be a function or nil, got %s")
+      :format(self.name, check.describe(fn)), 3)
+  end
+  local old = self.assigned
+  self.assigned = fn and add(self, fn)
+  if old then old:cancel() end
+end
+
+---Gives an event to the listeners. One is called as it is; of several each runs
+---in a coroutine of its own, so that none waits for another, nor is left out by
+---another's error.
 function Stream:emit(...)
   local listeners = self.listeners
   local first = listeners[1]
@@ -120,22 +138,19 @@ function Stream:next(timeout)
   check.seconds(timeout, "the timeout", true)
   local ticket = loop.ticket()
   local subscription
-  subscription = add(self, function(value, more)
+  subscription = add(self, function(...)
     subscription:cancel()
-    loop.wake(ticket, value, more)
+    loop.wake(ticket, ...)
   end)
-  -- Cancelled again behind the wait, for a timeout.
-  local function done(...)
-    subscription:cancel()
-    return ...
-  end
-  return done(loop.await(ticket, timeout,
-    timeout and ("nothing came from %s in %g s"):format(self.name, timeout)))
+  -- However the wait ends, nothing is taken that nobody gets.
+  local _ <close> = subscription
+  return loop.await(ticket, timeout,
+    timeout and ("nothing came from %s in %g s"):format(self.name, timeout))
 end
 
 -- Between the turns of its loop, this keeps the events that come; the loop's
 -- closing value ends that, however the loop is left.
-local function iterate_buffered(stream)
+local function iterateBuffered(stream)
   local first, last, ticket = 1, 0, nil
   local kept = {}
   local subscription = add(stream, function(...)
@@ -148,8 +163,7 @@ local function iterate_buffered(stream)
       kept[last] = table.pack(...)
     end
   end)
-  local closer = setmetatable({}, { __close = function() subscription:cancel() end })
-  return function()
+  local function nextEvent()
     if first > last then
       ticket = loop.ticket()
       return loop.await(ticket)
@@ -158,20 +172,21 @@ local function iterate_buffered(stream)
     kept[first] = nil
     first = first + 1
     return table.unpack(event, 1, event.n)
-  end, nil, nil, closer
+  end
+  return nextEvent, nil, nil, subscription
 end
 
 ---For a generic `for`: waits for one event after the other. A message that is
 ---nil ends the loop, as Lua has it; `next` tells it from the end.
 function Stream:iter()
   check.self(self, Stream, "stream:iter")
-  if self.buffers then return iterate_buffered(self) end
+  if self.buffers then return iterateBuffered(self) end
   return function() return self:next() end
 end
 
 ---The callback form: `context:onMessage(fn)`.
 function Stream:__call(owner, fn, ...)
-  if owner ~= self.owner then
+  if owner == nil or owner ~= self.owner then
     error(("write %s(fn), with a colon, or %s:listen(fn)")
       :format((self.name:gsub("%.", ":")), self.name), 2)
   end

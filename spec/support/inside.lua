@@ -4,5 +4,6 @@
 return function(context)
   local fn = load(context:property "code", "inside", "b")
   local _, question = context.onMessage:next()
-  question:reply(table.pack(pcall(fn, context)))
+  local sent, text = question:reply(table.pack(pcall(fn, context)))
+  if not sent then question:reply { false, text, n = 2 } end
 end

@@ -18,6 +18,9 @@
 // The clock is read once for this many messages of a full queue.
 enum { MESSAGES_PER_CLOCK = 64 };
 
+// After so many calls without a wait an isolate lets others have their turn.
+enum { CALLS_PER_TURN = 256 };
+
 // --- The queue --------------------------------------------------------------
 
 static void append(ic_message ***end, ic_message *chain) {
@@ -99,13 +102,16 @@ static int push_event(ic_lua_body *body, lua_State *L,
   switch (message->kind) {
     case IC_MESSAGE_REPLY:
       lua_pushinteger(L, (lua_Integer)message->request);
+      lua_pushinteger(L, message->sender
+                             ? (lua_Integer)message->sender->cluster_key
+                             : 0);
       if (message->status != IC_OK) {
-        return 1 + push_failure(L, message->status, message->text);
+        return 2 + push_failure(L, message->status, message->text);
       }
       if (!push_value(body, L, message)) {
-        return 1 + push_failure(L, IC_MALFORMED, body->scratch.text);
+        return 2 + push_failure(L, IC_MALFORMED, body->scratch.text);
       }
-      return 2;
+      return 3;
     case IC_MESSAGE_SPAWNED:
       lua_pushinteger(L, (lua_Integer)message->request);
       if (message->status != IC_OK) {
@@ -196,7 +202,7 @@ static int dispatch(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   unsigned calls = 0;
   bool done = false;
-  while (!done && !body->stopping) {
+  while (!done && !body->stopping && calls < CALLS_PER_TURN) {
     lua_settop(L, 0);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) lua_callk(L, arguments, 0, 0, after_wait);
@@ -312,7 +318,7 @@ void ic_body_stop(ic_lua_body *body, const char *reason) {
 static int protected_turn(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   ic_body_turn(body, L);
-  if (body->stopping || has_handler(body)) return 0;
+  if (body->stopping || has_handler(body) || body->queue) return 0;
   if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
     ic_body_stop(body, "done");
   }
@@ -346,7 +352,8 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   count_memory(body);
   if (atomic_load(&base->isolate->killed)) base->reason = "killed";
   if (ic_body_is_killed(body) || body->stopping) return false;
-  *deadline_ns = body->deadline_ns;
+  bool has_more = body->queue || (body->held && has_handler(body));
+  *deadline_ns = has_more ? 0 : body->deadline_ns;
   return true;
 }
 
@@ -500,8 +507,20 @@ static int report(lua_State *L) {
   return 0;
 }
 
+// countLateReply(cluster key): the host script is none of the isolates that a
+// cluster adds up, so the cluster counts for it.
 static int count_late_reply(lua_State *L) {
-  ic_count(&ic_body_of(L)->base.isolate->late_replies);
+  ic_lua_body *body = ic_body_of(L);
+  if (!body->is_host) {
+    ic_count(&body->base.isolate->late_replies);
+    return 0;
+  }
+  ic_cluster *cluster = ic_cluster_find((uint64_t)luaL_checkinteger(L, 1));
+  if (!cluster) return 0;
+  ic_mutex_lock(&cluster->registry.mutex);
+  cluster->registry.totals.late_replies++;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  ic_cluster_release(cluster);
   return 0;
 }
 

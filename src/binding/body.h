@@ -19,7 +19,7 @@
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
   IC_EVENT_START,      // ()
-  IC_EVENT_REPLY,      // (request, value | nil, message, code)
+  IC_EVENT_REPLY,      // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,    // (request, ref | nil, message, code)
   IC_EVENT_UP,         // (ref, cluster key)
   IC_EVENT_DOWN,       // (ref, reason, cluster key)
@@ -54,6 +54,7 @@ typedef struct {
   ic_body base;
   lua_State *L;  // the state's main thread; NULL before load
   bool is_host;
+  bool default_shared;  // a host's: clusters whose options do not say
 
   // The innermost coroutine that runs; read by the signal handler.
   lua_State *volatile running;

@@ -27,7 +27,7 @@
 
 #include "core/buffer.h"
 #include "core/codec.h"
-#include "core/status.h"
+#include "isolate_cluster.h"
 
 enum { IC_VALUE_TEXT_SIZE = 768 };
 

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "core/status.h"
+#include "isolate_cluster.h"
 
 typedef struct {
   uint8_t *bytes;   // NULL until the first reserve

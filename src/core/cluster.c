@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "core/ref.h"
 
 // After its timeout a shutdown gives killed isolates this long to notice, and
 // signals them again in between, as a signal can come where it has no effect.
+// Threads whose isolate is gone get as long to leave.
 enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
 
 // All clusters of the process, to find one by the key in a ref's bytes.
@@ -47,17 +49,25 @@ static uint64_t random_key(void) {
   return (key >> 1) | 1;
 }
 
+// How many isolates the pool runs at once: as many as there are cores.
+static size_t threads_of(const ic_cluster_options *options) {
+  if (options && options->pool_threads > 0) return options->pool_threads;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  return cores > 0 ? (size_t)cores : 1;
+}
+
 ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   ic_cluster *cluster = calloc(1, sizeof *cluster);
   if (!cluster) return IC_MEMORY;
   atomic_init(&cluster->users, 1);
   cluster->key = random_key();
   if (options) {
+    cluster->shared = options->shared;
     cluster->report = options->report;
     cluster->report_context = options->report_context;
   }
   ic_registry_init(&cluster->registry, cluster->key);
-  ic_scheduler_init(&cluster->scheduler);
+  ic_scheduler_init(&cluster->scheduler, threads_of(options));
   enter_process(cluster);
   *out = cluster;
   return IC_OK;
@@ -120,21 +130,18 @@ ic_status ic_cluster_register_module(ic_cluster *cluster, const char *name,
 
 // --- An isolate's life ------------------------------------------------------
 
-// Tells the spawner how its spawn went. Takes [text].
-static void tell_spawner(const ic_message *request, ic_isolate *isolate,
+// Tells the spawner how its spawn went: the request becomes the answer, so no
+// lack of memory keeps it from coming. Takes [request] and [text].
+static void tell_spawner(ic_message *request, ic_isolate *isolate,
                          ic_status status, char *text) {
-  ic_message *event = ic_message_new_event(IC_MESSAGE_SPAWNED);
-  if (!event) {
-    free(text);
-    return;
-  }
-  event->request = request->request;
-  event->status = status;
-  event->text = text;
-  if (status == IC_OK) event->sender = ic_isolate_hold(isolate);
-  if (ic_isolate_push(request->reply_to, event) != IC_OK) {
-    ic_message_free(event);
-  }
+  ic_isolate *spawner = request->reply_to;
+  request->reply_to = NULL;
+  request->kind = IC_MESSAGE_SPAWNED;
+  request->status = status;
+  request->text = text;
+  if (status == IC_OK) request->sender = ic_isolate_hold(isolate);
+  if (ic_isolate_push(spawner, request) != IC_OK) ic_message_free(request);
+  ic_isolate_release(spawner);
 }
 
 static ic_status load_and_publish(ic_isolate *isolate, char **text) {
@@ -149,8 +156,11 @@ static ic_status load_and_publish(ic_isolate *isolate, char **text) {
 }
 
 // On the isolate's thread: what ic_cluster_start left to do.
-static bool life_load(ic_isolate *isolate, const ic_message *request) {
-  if (request->kind == IC_MESSAGE_CANCEL) return false;
+static bool life_load(ic_isolate *isolate, ic_message *request) {
+  if (request->kind == IC_MESSAGE_CANCEL) {
+    ic_message_free(request);
+    return false;
+  }
   char *text = NULL;
   ic_status status = load_and_publish(isolate, &text);
   if (status != IC_OK) {
@@ -183,24 +193,30 @@ static void life_end(ic_isolate *isolate) {
 
 static const ic_life life = {life_load, life_end, ic_cluster_release};
 
+// Pushes the first message, which the thread of [isolate] waits for. Only a
+// shutdown that had no more time can have closed the mailbox. Takes [first].
+static ic_status push_first(ic_isolate *isolate, ic_message *first) {
+  if (ic_isolate_push(isolate, first) == IC_OK) return IC_OK;
+  ic_message_free(first);
+  return IC_DOWN;
+}
+
 // The thread of [isolate] runs and waits for [first], which publishing may
 // refuse. The registry's user of the isolate goes with a failure.
-static ic_status begin(ic_isolate *isolate, ic_start *start,
-                       ic_message *first) {
+static ic_status begin(ic_cluster *cluster, ic_isolate *isolate,
+                       const ic_start *start, ic_message *first) {
   if (start->load_later) {
     first->kind = IC_MESSAGE_LOAD;
     first->request = start->request;
     first->reply_to = ic_isolate_hold(start->spawner);
-    ic_isolate_push(isolate, first);
-    return IC_OK;
+    return push_first(isolate, first);
   }
-  ic_registry *registry = &isolate->cluster->registry;
+  ic_registry *registry = &cluster->registry;
   ic_status status = ic_registry_publish(registry, isolate, first);
   if (status == IC_OK) return IC_OK;
   ic_registry_remove(registry, isolate, NULL);
   first->kind = IC_MESSAGE_CANCEL;
-  // The mailbox is open: only the thread closes it, and that waits.
-  ic_isolate_push(isolate, first);
+  push_first(isolate, first);
   return status;
 }
 
@@ -218,7 +234,7 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   if (status != IC_OK) return status;
   ic_cluster_hold(cluster);
   ic_isolate_hold(isolate);
-  status = ic_scheduler_start(&cluster->scheduler, isolate);
+  status = ic_scheduler_start(&cluster->scheduler, isolate, start->shared);
   if (status == IC_OK) return IC_OK;
   ic_isolate_release(isolate);
   ic_cluster_release(cluster);
@@ -243,10 +259,10 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
   ic_isolate_hold(isolate);  // for [out]
   status = set_up(cluster, isolate, start, text);
   if (status == IC_OK) {
-    status = begin(isolate, start, first);
+    status = begin(cluster, isolate, start, first);
   } else {
     ic_message_free(first);
-    ic_mailbox_close(&isolate->mailbox);
+    ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
     start->body->class->free(start->body);
     ic_registry_remove(&cluster->registry, isolate, NULL);
   }
@@ -325,38 +341,49 @@ static bool kill_the_rest(ic_cluster *cluster) {
   return false;
 }
 
-static void *shutdown_thread(void *argument) {
-  ic_cluster *cluster = argument;
+// All of it, from the first request to the last thread.
+static void shut_down(ic_cluster *cluster) {
   ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
   ic_registry_wait_empty(&cluster->registry, &cluster->shutdown_deadline_ns);
   bool all_agreed = kill_the_rest(cluster);
-  ic_scheduler_join(&cluster->scheduler);
+  ic_scheduler_join(&cluster->scheduler, ic_deadline_ns(KILL_GRACE_MS));
   ic_mutex_lock(&cluster->registry.mutex);
   cluster->all_agreed = all_agreed;
   ic_mutex_unlock(&cluster->registry.mutex);
   ic_registry_set_node(&cluster->registry, IC_NODE_DOWN);
+}
+
+static void *shutdown_thread(void *argument) {
+  ic_cluster *cluster = argument;
+  shut_down(cluster);
   ic_cluster_release(cluster);
   return NULL;
 }
 
-static ic_status begin_locked(ic_cluster *cluster, int64_t deadline_ns) {
+// True if it is the caller's to do: no other shutdown has begun.
+static bool claim_locked(ic_cluster *cluster, int64_t deadline_ns) {
   ic_registry *registry = &cluster->registry;
-  if (registry->node != IC_NODE_UP) {
-    if (deadline_ns < cluster->shutdown_deadline_ns) {
-      cluster->shutdown_deadline_ns = deadline_ns;
-      ic_condition_broadcast(&registry->changed);
-    }
-    return IC_OK;
+  if (registry->node == IC_NODE_UP) {
+    registry->node = IC_NODE_STOPPING;
+    cluster->shutdown_deadline_ns = deadline_ns;
+    return true;
   }
-  registry->node = IC_NODE_STOPPING;
-  cluster->shutdown_deadline_ns = deadline_ns;
+  if (deadline_ns < cluster->shutdown_deadline_ns) {
+    cluster->shutdown_deadline_ns = deadline_ns;
+    ic_condition_broadcast(&registry->changed);
+  }
+  return false;
+}
+
+static ic_status begin_locked(ic_cluster *cluster, int64_t deadline_ns) {
+  if (!claim_locked(cluster, deadline_ns)) return IC_OK;
   ic_cluster_hold(cluster);
   ic_status status =
       ic_thread_start(&cluster->shutdown_thread, IC_SMALL_STACK_BYTES,
                       shutdown_thread, cluster);
   cluster->shutdown_thread_known = status == IC_OK;
   if (status != IC_OK) {
-    registry->node = IC_NODE_UP;
+    cluster->registry.node = IC_NODE_UP;
     atomic_fetch_sub(&cluster->users, 1);  // not the last: the caller has one
   }
   return status;
@@ -383,9 +410,14 @@ bool ic_cluster_end_shutdown(ic_cluster *cluster) {
   return all_agreed;
 }
 
+// Where no thread can be started, the calling one does it.
 ic_status ic_cluster_shutdown(ic_cluster *cluster, int64_t timeout_ms) {
-  ic_status status = ic_cluster_begin_shutdown(cluster, timeout_ms);
-  if (status != IC_OK) return status;
+  if (ic_cluster_begin_shutdown(cluster, timeout_ms) != IC_OK) {
+    ic_mutex_lock(&cluster->registry.mutex);
+    bool claimed = claim_locked(cluster, ic_deadline_ns(timeout_ms));
+    ic_mutex_unlock(&cluster->registry.mutex);
+    if (claimed) shut_down(cluster);
+  }
   return ic_cluster_end_shutdown(cluster) ? IC_OK : IC_TIMEOUT;
 }
 
@@ -410,7 +442,7 @@ size_t ic_cluster_shutdown_all(int64_t timeout_ms) {
   ic_mutex_unlock(&process_mutex);
   size_t count = 0;
   for (ic_cluster *cluster; (cluster = find_up()) != NULL; count++) {
-    ic_cluster_end_shutdown(cluster);
+    ic_cluster_shutdown(cluster, timeout_ms);
     ic_cluster_release(cluster);
   }
   return count;

@@ -17,6 +17,7 @@ struct ic_cluster {
   uint64_t key;  // random, 63 bits: tells refs of this cluster from others
   ic_registry registry;
   ic_scheduler scheduler;
+  bool shared;  // where a spawn does not say
   ic_report_function report;
   void *report_context;
 
@@ -46,6 +47,7 @@ typedef struct {
   // False: the body is loaded by the calling thread. True: by the isolate's own;
   // the outcome then comes to [spawner] as a SPAWNED message with [request].
   bool load_later;
+  bool shared;  // run by the pool
   ic_isolate *spawner;
   uint64_t request;
 } ic_start;
@@ -63,7 +65,8 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
 void ic_cluster_drop(ic_cluster *cluster, ic_message *chain);
 
 // Begins a shutdown on a thread of its own; one that runs already is only made
-// to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY.
+// to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY -
+// nothing has begun.
 ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms);
 
 // Whether all isolates agreed to the shutdown, which is complete; joins its
@@ -77,7 +80,8 @@ size_t ic_cluster_shutdown_all(int64_t timeout_ms);
 // Reports an uncaught error to whoever was named to hear of it; false: nobody.
 bool ic_cluster_report(ic_cluster *cluster, const char *path, const char *text);
 
-// What all isolates did until now, the living ones included, and how many live.
+// The cluster's figures. What isolates sent and received is in them only once
+// they have ended; [live] counts the others, those that still load included.
 void ic_cluster_totals(ic_cluster *cluster, ic_totals *out, size_t *live);
 
 #endif

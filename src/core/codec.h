@@ -25,7 +25,7 @@
 #include <string.h>
 
 #include "core/buffer.h"
-#include "core/status.h"
+#include "isolate_cluster.h"
 
 // The deepest nesting of arrays and maps that a value may have.
 #define IC_CODEC_DEPTH 10000

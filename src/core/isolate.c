@@ -20,6 +20,7 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   }
   isolate->id = atomic_fetch_add(&last_id, 1) + 1;
   atomic_init(&isolate->descriptor, -1);
+  atomic_init(&isolate->alarm_ns, IC_NEVER);
   atomic_init(&isolate->users, 1);
   ic_mailbox_init(&isolate->mailbox);
   ic_parker_init(&isolate->parker);
@@ -32,19 +33,39 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
   return isolate;
 }
 
+static void free_isolate(ic_isolate *isolate) {
+  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  ic_message_free(isolate->properties);
+  ic_parker_fini(&isolate->parker);
+  int descriptor = atomic_load(&isolate->descriptor);
+  if (descriptor >= 0) close(descriptor);
+  free(isolate->path);
+  free(isolate);
+}
+
+// The properties of an isolate may hold the last user of another, and those of
+// that one a third's: what such a chain leads to is freed one after the other,
+// not one inside the other, as there may be thousands. Those that wait are
+// linked by next_in_bucket.
+static _Thread_local ic_isolate *doomed;
+static _Thread_local bool is_freeing;
+
 void ic_isolate_release(ic_isolate *isolate) {
   // acq_rel: the one that frees sees all that the other users wrote.
   if (!isolate || atomic_fetch_sub_explicit(&isolate->users, 1,
                                             memory_order_acq_rel) != 1) {
     return;
   }
-  ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
-  if (isolate->properties) ic_message_free(isolate->properties);
-  ic_parker_fini(&isolate->parker);
-  int descriptor = atomic_load(&isolate->descriptor);
-  if (descriptor >= 0) close(descriptor);
-  free(isolate->path);
-  free(isolate);
+  isolate->next_in_bucket = doomed;
+  doomed = isolate;
+  if (is_freeing) return;
+  is_freeing = true;
+  while (doomed) {
+    ic_isolate *next = doomed;
+    doomed = next->next_in_bucket;
+    free_isolate(next);
+  }
+  is_freeing = false;
 }
 
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
@@ -62,9 +83,19 @@ static void signal_descriptor(int descriptor) {
 }
 
 void ic_isolate_wake(ic_isolate *isolate) {
+  if (isolate->pool) {
+    isolate->schedule(isolate);
+    return;
+  }
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) signal_descriptor(descriptor);
   ic_parker_unpark(&isolate->parker);
+}
+
+void ic_isolate_rouse(ic_isolate *isolate) {
+  // A thread of its own may be about to park: it is unparked in any case.
+  bool slept = ic_mailbox_rouse(&isolate->mailbox);
+  if (slept || !isolate->pool) ic_isolate_wake(isolate);
 }
 
 int ic_isolate_open_descriptor(ic_isolate *isolate) {

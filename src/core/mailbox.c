@@ -23,7 +23,7 @@ ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
     if (head == CLOSED) return IC_GONE;
     message->next = head == ASLEEP ? NULL : head;
   } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head,
-                                                  message, memory_order_release,
+                                                  message, memory_order_acq_rel,
                                                   memory_order_relaxed));
   atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
   *wake = head == ASLEEP;
@@ -54,7 +54,7 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
 bool ic_mailbox_sleep(ic_mailbox *mailbox) {
   ic_message *empty = NULL;
   return atomic_compare_exchange_strong_explicit(
-             &mailbox->head, &empty, ASLEEP, memory_order_relaxed,
+             &mailbox->head, &empty, ASLEEP, memory_order_release,
              memory_order_relaxed) ||
          empty == ASLEEP;
 }
@@ -64,6 +64,17 @@ void ic_mailbox_awake(ic_mailbox *mailbox) {
   atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
                                           memory_order_relaxed,
                                           memory_order_relaxed);
+}
+
+bool ic_mailbox_rouse(ic_mailbox *mailbox) {
+  ic_message *asleep = ASLEEP;
+  return atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
+                                                 memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+bool ic_mailbox_is_empty(const ic_mailbox *mailbox) {
+  return !atomic_load_explicit(&mailbox->head, memory_order_relaxed);
 }
 
 ic_message *ic_mailbox_close(ic_mailbox *mailbox) {

@@ -11,7 +11,9 @@
 //   - "asleep" replaces only "empty", so the reader never sleeps on a message;
 //   - nothing replaces "closed", so no message is left behind in there.
 // The release of each push pairs with the acquire of take and close: what the
-// sender wrote into the message is seen by the reader.
+// sender wrote into the message is seen by the reader. The release of sleep
+// pairs with the acquire of the push that finds "asleep": who has to wake the
+// reader sees by what (its descriptor).
 // spec/core/mailbox_test.c runs many senders against a sleeping reader and a
 // close, under ThreadSanitizer too.
 //
@@ -46,6 +48,13 @@ bool ic_mailbox_sleep(ic_mailbox *mailbox);
 
 // Is awake again, whoever woke it.
 void ic_mailbox_awake(ic_mailbox *mailbox);
+
+// Takes a sleeping reader's sleep away; true if it slept: then it is the caller's
+// to wake. Threads: any.
+bool ic_mailbox_rouse(ic_mailbox *mailbox);
+
+// Whether nothing is to be taken. Threads: the reader.
+bool ic_mailbox_is_empty(const ic_mailbox *mailbox);
 
 // Closes for good and gives what was left, the oldest first.
 ic_message *ic_mailbox_close(ic_mailbox *mailbox);

@@ -62,11 +62,10 @@ ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
 ic_status ic_message_copy(const ic_message *message, ic_message **out) {
   const ic_builder *builder = message->builder;
   if (builder && !builder->complete) return IC_INVALID;
-  const uint8_t *bytes = builder ? builder->bytes.bytes : message->bytes;
   ic_ref_list refs = {0};
   ic_buffer buffer;
   ic_buffer_init(&buffer, sizeof(ic_message));
-  ic_status status = ic_buffer_append(&buffer, bytes, message->value_size);
+  ic_status status = ic_buffer_append(&buffer, message->bytes, message->value_size);
   for (size_t i = 0; status == IC_OK && i < message->refs.count; i++) {
     status = ic_ref_list_add(&refs, message->refs.items[i]);
   }
@@ -138,6 +137,7 @@ void ic_message_placed(ic_message *message) {
   ic_builder *builder = message->builder;
   if (builder->depth == 0) {
     builder->complete = true;
+    message->bytes = builder->bytes.bytes;
     message->value_size = builder->bytes.size;
     return;
   }
@@ -221,14 +221,15 @@ ic_status ic_message_close(ic_message *message) {
 ic_status ic_message_finish(ic_message *message, const uint8_t *correlation,
                             size_t correlation_size, const char *type) {
   ic_builder *builder = message->builder;
-  if (!builder || !builder->complete) return IC_INVALID;
+  if (!builder || !builder->complete || message->was_sent) return IC_INVALID;
   size_t type_size = type ? strlen(type) + 1 : 0;
   if (type_size > UINT32_MAX) return IC_INVALID;
   ic_buffer *bytes = &builder->bytes;
   bytes->size = message->value_size;  // without what an earlier try appended
-  ic_status status = ic_buffer_append(bytes, correlation, correlation_size);
-  if (status == IC_OK) status = ic_buffer_append(bytes, type, type_size);
+  ic_status status = ic_buffer_reserve(bytes, correlation_size + type_size);
   if (status != IC_OK) return status;
+  ic_buffer_append(bytes, correlation, correlation_size);
+  ic_buffer_append(bytes, type, type_size);
   message->bytes = bytes->bytes;
   message->correlation_size = correlation_size;
   message->type_size = (uint32_t)type_size;

@@ -66,7 +66,8 @@ struct ic_message {
   size_t value_size;
   size_t correlation_size;
   const uint8_t *bytes;
-  ic_builder *builder;  // while a C program builds it
+  ic_builder *builder;  // of one that a C program built
+  bool was_sent;        // so it can't be sent once more
   ic_ref_list refs;
 };
 
@@ -87,7 +88,7 @@ ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
 // Completes a message that a C program built, to be sent now; [correlation] are
 // encoded bytes, [type] a string or NULL. May be called again as long as the
 // message was not sent.
-// Errors: IC_INVALID - no value, something left open, or no such message.
+// Errors: IC_INVALID - no value, something left open, or sent already.
 //         IC_MEMORY.
 ic_status ic_message_finish(ic_message *message, const uint8_t *correlation,
                             size_t correlation_size, const char *type);

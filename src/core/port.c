@@ -1,9 +1,12 @@
-// port.c - takes from the mailbox what is for the program, either when it asks
-// or on a thread that calls it.
-
-#include "core/port.h"
+// port.c - a mailbox that a thread outside of the cluster reads.
+//
+// A port is an isolate without a body, for C programs: it can have a path, is
+// looked up and sent to like any other, and hears when the node is down. What
+// comes is taken by the program when it asks, or by a thread that calls it.
 
 #include <stdlib.h>
+
+#include "core/cluster.h"
 
 struct ic_port {
   ic_isolate *isolate;
@@ -72,15 +75,17 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
       ic_registry_reserve(registry, options->path, true, &port->isolate);
   if (status != IC_OK) return status;
   ic_isolate_hold(port->isolate);
-  ic_registry_watch(registry, port->isolate, IC_WATCH_NODE);
-  status = ic_registry_publish(registry, port->isolate, NULL);
+  status = ic_registry_watch(registry, port->isolate, IC_WATCH_NODE);
+  if (status == IC_OK) {
+    status = ic_registry_publish(registry, port->isolate, NULL);
+  }
   if (status == IC_OK && options->receive) {
     status = ic_thread_start(&port->thread, IC_THREAD_STACK_BYTES,
                              call_for_each, port);
   }
   if (status == IC_OK) return IC_OK;
   ic_cluster_drop(cluster, ic_mailbox_close(&port->isolate->mailbox));
-  ic_registry_remove(registry, port->isolate, NULL);
+  ic_registry_remove(registry, port->isolate, "error");
   ic_isolate_release(port->isolate);
   return status;
 }

@@ -1,10 +1,10 @@
 // reader.c - turns the heads of codec.h into the items that C programs read.
+//
 // The bytes were written by this library, so a string is in one piece and tags
 // are those of shared tables and refs; what else there is, is malformed.
 
-#include "core/reader.h"
-
 #include "core/codec.h"
+#include "core/ref.h"
 
 ic_reader ic_message_reader(const ic_message *message) {
   return (ic_reader){
@@ -16,7 +16,6 @@ ic_reader ic_message_reader(const ic_message *message) {
 
 // Reads a string or integer that must stand at [*at].
 static bool read_simple(ic_reader *reader, ic_item_type type, ic_item *out) {
-  *out = (ic_item){0};
   return ic_reader_next(reader, out) == IC_OK && out->type == type;
 }
 
@@ -101,8 +100,13 @@ static ic_status read_item(ic_reader *reader, ic_item *out) {
 
 ic_status ic_reader_next(ic_reader *reader, ic_item *out) {
   if (reader->at >= reader->end) return IC_NOT_FOUND;
+  const uint8_t *at = reader->at;
   ic_item item = {0};
   ic_status status = read_item(reader, &item);
-  if (status == IC_OK) *out = item;
+  if (status == IC_OK) {
+    *out = item;
+  } else {
+    reader->at = at;
+  }
   return status;
 }

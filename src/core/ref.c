@@ -61,16 +61,19 @@ static ic_isolate *hold_if_any(ic_isolate *isolate) {
   return isolate ? ic_isolate_hold(isolate) : NULL;
 }
 
-// Pushes a message that a C program built; on an error it is as before.
+// Pushes a message that a C program built; on an error it is as before. Once
+// pushed it is the receiver's, so all is written before.
 static ic_status push_built(ic_isolate *to, ic_message *message,
                             ic_isolate *sender, ic_isolate *reply_to) {
   message->sender = hold_if_any(sender);
   message->reply_to = hold_if_any(reply_to);
+  message->was_sent = true;
   ic_status status = ic_isolate_push(to, message);
   if (status == IC_OK) return IC_OK;
   ic_isolate_release(message->sender);
   ic_isolate_release(message->reply_to);
   message->sender = message->reply_to = NULL;
+  message->was_sent = false;
   return status;
 }
 

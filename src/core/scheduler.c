@@ -1,34 +1,13 @@
-// scheduler.c - own threads: start, run to the end, kill, join.
+// scheduler.c - own threads: start, run to the end; and of all isolates: kill,
+// abandon, join.
 
 #include "core/scheduler.h"
 
 #include <assert.h>
-#include <errno.h>
 
-// Lua's C recursion (LUAI_MAXCCALLS) needs 423 KiB. The frames of sanitizer
-// builds are several times as large.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_BYTES ((size_t)8 << 20)
-#else
-#define STACK_BYTES ((size_t)1 << 20)
-#endif
-
-// The isolate that this thread runs, for the signal handler.
-static _Thread_local ic_isolate *volatile current;
-
-static void on_interrupt(int signal) {
-  (void)signal;
-  int saved = errno;
-  ic_isolate *isolate = current;
-  if (isolate && atomic_load(&isolate->killed)) {
-    isolate->body->class->interrupt(isolate->body);
-  }
-  errno = saved;
-}
-
-void ic_scheduler_init(ic_scheduler *scheduler) {
-  ic_thread_on_interrupt(on_interrupt);
-  *scheduler = (ic_scheduler){0};
+void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
+  ic_turn_handle_interrupts();
+  *scheduler = (ic_scheduler){.pool_threads = pool_threads};
   ic_mutex_init(&scheduler->mutex);
   ic_condition_init(&scheduler->left);
 }
@@ -43,14 +22,15 @@ void ic_scheduler_fini(ic_scheduler *scheduler) {
       ic_thread_join(scheduler->ended);
     }
   }
+  ic_pool_free(scheduler->pool);
   ic_condition_fini(&scheduler->left);
   ic_mutex_fini(&scheduler->mutex);
 }
 
-// --- The list of isolates whose thread runs; all with the mutex held --------
+// --- The list of isolates that run; all with the mutex held -----------------
 
 static void link_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
-  isolate->thread_runs = true;
+  isolate->is_listed = true;
   isolate->previous_thread = NULL;
   isolate->next_thread = scheduler->newest;
   if (scheduler->newest) scheduler->newest->previous_thread = isolate;
@@ -63,8 +43,8 @@ static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_isolate *next = isolate->next_thread;
   *(previous ? &previous->next_thread : &scheduler->newest) = next;
   if (next) next->previous_thread = previous;
-  isolate->thread_runs = false;
-  scheduler->running--;
+  isolate->is_listed = false;
+  if (--scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
 }
 
 // --- A thread's life --------------------------------------------------------
@@ -73,14 +53,13 @@ static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
 // abandoned thread was taken from there already, and nobody waits for it.
 static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_mutex_lock(&scheduler->mutex);
-  bool was_abandoned = !isolate->thread_runs;
+  bool was_abandoned = !isolate->is_listed;
   bool had_ended = scheduler->has_ended && !was_abandoned;
   ic_thread ended = scheduler->ended;
   if (!was_abandoned) {
     unlink_locked(scheduler, isolate);
     scheduler->has_ended = true;
     scheduler->ended = ic_thread_self();
-    if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
   }
   ic_mutex_unlock(&scheduler->mutex);
   if (was_abandoned) ic_thread_detach_self();
@@ -89,22 +68,11 @@ static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
 
 static void run_to_end(ic_isolate *isolate) {
   int64_t deadline_ns = IC_NEVER;
-  bool loaded = false;
   for (;;) {
     ic_message *chain = ic_isolate_take(isolate, deadline_ns);
-    if (chain && !loaded) {
-      // The first message says what to do, and nothing comes before it is done.
-      if (chain->kind == IC_MESSAGE_LOAD || chain->kind == IC_MESSAGE_CANCEL) {
-        loaded = isolate->life->load(isolate, chain);
-        ic_message_free_chain(chain);
-        if (!loaded) return;
-        continue;
-      }
-      loaded = true;
-    }
-    if (!loaded) continue;
-    deadline_ns = IC_NEVER;
-    if (!isolate->body->class->run(isolate->body, chain, &deadline_ns)) return;
+    ic_turn_outcome outcome = ic_turn_run(isolate, chain, &deadline_ns);
+    if (outcome == IC_TURN_OVER) return;
+    if (outcome == IC_TURN_MORE) deadline_ns = 0;
   }
 }
 
@@ -112,32 +80,67 @@ static void *own_thread(void *argument) {
   ic_isolate *isolate = argument;
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
-  current = isolate;
+  ic_turn_enter(isolate);
+  ic_thread_admit_interrupts();
   ic_mutex_lock(&scheduler->mutex);
   isolate->thread = ic_thread_self();
   isolate->thread_known = true;
   ic_mutex_unlock(&scheduler->mutex);
   run_to_end(isolate);
+  // First of all: the end frees what an interrupt would use.
+  ic_turn_enter(NULL);
   const ic_life *life = isolate->life;
   life->end(isolate);
-  current = NULL;
   leave(scheduler, isolate);
   ic_isolate_release(isolate);
   life->left(cluster);
   return NULL;
 }
 
-ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate) {
+static ic_status start_thread(ic_isolate *isolate) {
+  ic_thread thread;
+  return ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
+}
+
+// The end of an isolate of the pool, on the worker that ran it last.
+static void finish_shared(ic_isolate *isolate) {
+  ic_cluster *cluster = isolate->cluster;
+  ic_scheduler *scheduler = isolate->scheduler;
+  const ic_life *life = isolate->life;
+  life->end(isolate);
+  ic_mutex_lock(&scheduler->mutex);
+  if (isolate->is_listed) unlink_locked(scheduler, isolate);
+  ic_mutex_unlock(&scheduler->mutex);
+  ic_isolate_release(isolate);
+  life->left(cluster);
+}
+
+// The pool, which is made when it is first needed.
+static ic_status give_to_pool(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_status status = IC_OK;
+  ic_mutex_lock(&scheduler->mutex);
+  if (!scheduler->pool) {
+    status = ic_pool_new(scheduler->pool_threads, &scheduler->pool);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  if (status != IC_OK) return status;
+  isolate->finish = finish_shared;
+  ic_pool_add(scheduler->pool, isolate);
+  return IC_OK;
+}
+
+ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
+                             bool shared) {
   isolate->scheduler = scheduler;
   ic_mutex_lock(&scheduler->mutex);
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
-  ic_thread thread;
-  ic_status status = ic_thread_start(&thread, STACK_BYTES, own_thread, isolate);
+  ic_status status =
+      shared ? give_to_pool(scheduler, isolate) : start_thread(isolate);
   if (status == IC_OK) return IC_OK;
   ic_mutex_lock(&scheduler->mutex);
-  unlink_locked(scheduler, isolate);
-  if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
+  // A shutdown that had no more time may have abandoned it already.
+  if (isolate->is_listed) unlink_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
   return status;
 }
@@ -151,10 +154,16 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
   for (ic_isolate *isolate = scheduler->newest; isolate;
        isolate = isolate->next_thread) {
     atomic_store(&isolate->killed, true);
-    ic_isolate_wake(isolate);
+    ic_isolate_rouse(isolate);
     if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
   }
+  if (scheduler->pool) ic_pool_interrupt(scheduler->pool);
   ic_mutex_unlock(&scheduler->mutex);
+}
+
+static void abandon_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
+  unlink_locked(scheduler, isolate);
+  if (isolate->pool) ic_pool_abandon(isolate->pool, isolate);
 }
 
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
@@ -162,22 +171,25 @@ ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
   ic_isolate *isolate = scheduler->newest;
   if (isolate) {
     ic_isolate_hold(isolate);
-    unlink_locked(scheduler, isolate);
+    abandon_locked(scheduler, isolate);
   }
   ic_mutex_unlock(&scheduler->mutex);
   return isolate;
 }
 
-void ic_scheduler_join(ic_scheduler *scheduler) {
+void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   ic_mutex_lock(&scheduler->mutex);
-  while (scheduler->running > 0) {
-    ic_condition_wait(&scheduler->left, &scheduler->mutex, IC_NEVER);
+  while (scheduler->running > 0 &&
+         ic_condition_wait(&scheduler->left, &scheduler->mutex, deadline_ns)) {
   }
+  while (scheduler->newest) abandon_locked(scheduler, scheduler->newest);
   bool has_ended = scheduler->has_ended;
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;
+  ic_pool *pool = scheduler->pool;
   ic_mutex_unlock(&scheduler->mutex);
   if (has_ended) ic_thread_join(ended);
+  if (pool) ic_pool_stop(pool);
 }
 
-void ic_scheduler_adopt(ic_isolate *isolate) { current = isolate; }
+void ic_scheduler_adopt(ic_isolate *isolate) { ic_turn_enter(isolate); }

@@ -1,9 +1,6 @@
 // status.c - the closed list of statuses: names for programs, texts for people.
 
-#include "core/status.h"
-
-#include <stddef.h>
-#include <string.h>
+#include "isolate_cluster.h"
 
 typedef struct {
   const char *name;
@@ -40,10 +37,3 @@ static const status_entry *find(ic_status status) {
 const char *ic_status_name(ic_status status) { return find(status)->name; }
 
 const char *ic_status_text(ic_status status) { return find(status)->text; }
-
-ic_status ic_status_from_name(const char *name) {
-  for (int i = 0; i < STATUS_COUNT; i++) {
-    if (strcmp(statuses[i].name, name) == 0) return (ic_status)i;
-  }
-  return IC_ERROR;
-}

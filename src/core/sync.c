@@ -136,6 +136,13 @@ void ic_thread_on_interrupt(void (*handler)(int signal)) {
   must(sigaction(INTERRUPT_SIGNAL, &action, NULL));
 }
 
+void ic_thread_admit_interrupts(void) {
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, INTERRUPT_SIGNAL);
+  must(pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL));
+}
+
 void ic_thread_interrupt(ic_thread thread) {
   pthread_kill(thread.thread, INTERRUPT_SIGNAL);
 }

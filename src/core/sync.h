@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/status.h"
+#include "isolate_cluster.h"
 
 #define IC_NEVER INT64_MAX
 #define IC_NS_PER_MS INT64_C(1000000)
@@ -67,7 +67,13 @@ typedef struct {
 } ic_thread;
 
 // Stacks: for a thread that runs foreign code, and for one that runs only ours.
+// Lua's C recursion (LUAI_MAXCCALLS) needs 423 KiB; the frames of sanitizer
+// builds are several times as large.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IC_THREAD_STACK_BYTES ((size_t)8 << 20)
+#else
 #define IC_THREAD_STACK_BYTES ((size_t)1 << 20)
+#endif
 #define IC_SMALL_STACK_BYTES ((size_t)256 << 10)
 
 // Starts a thread with a stack of [stack_bytes] and a guard page.
@@ -82,11 +88,22 @@ bool ic_thread_is_self(ic_thread thread);
 // The calling thread will not be joined.
 void ic_thread_detach_self(void);
 
+// A moment's rest in a loop that waits for another thread without sleeping.
+static inline void ic_thread_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Makes [handler] run on a thread that ic_thread_interrupt names, in the middle
 // of what it does: SIGURG, as it is ignored where nobody handles it and as
 // debuggers let it pass. Blocking system calls end with EINTR. [handler] may
-// call async-signal-safe functions only. Once for the process.
+// call async-signal-safe functions only. It is the process's: once is enough.
 void ic_thread_on_interrupt(void (*handler)(int signal));
+
+// Lets interrupts through to the calling thread, whatever signals the one that
+// started it has blocked.
+void ic_thread_admit_interrupts(void);
 
 // [thread] must not have been joined.
 void ic_thread_interrupt(ic_thread thread);

@@ -1,0 +1,83 @@
+-- fake_core.lua - isolate_cluster.core for the specs of single Lua files: a
+-- clock that the spec moves, and events that it raises.
+--
+-- What is not faked is the real function. A spec adds its own fakes as fields.
+
+require "isolate_cluster" -- makes the real one known
+local real = require "isolate_cluster.core"
+
+local FakeCore = {}
+
+-- Makes a core of an isolate, whose code is what runs in coroutines; [fakes] are
+-- added to it.
+---@param fakes table?
+function FakeCore.new(fakes)
+  local core = setmetatable({
+    time = 100, handlers = {}, reports = {}, lateReplies = 0,
+  }, { __index = function(_, name) return FakeCore[name] or real[name] end })
+
+  function core.on(event, handler) core.handlers[event] = handler end
+  function core.now() return core.time end
+  function core.setDeadline(deadline) core.deadline = deadline end
+  function core.report(text) table.insert(core.reports, text) end
+  function core.countLateReply() core.lateReplies = core.lateReplies + 1 end
+  function core.isPumping() return not select(2, coroutine.running()) end
+  core.yield = coroutine.yield
+
+  for name, fake in pairs(fakes or {}) do core[name] = fake end
+  return core
+end
+
+-- Raises an event, as the C side does.
+function FakeCore:raise(event, ...)
+  return self.handlers[event](...)
+end
+
+-- Moves the clock to [time], and raises the event "timer" for each deadline on
+-- the way, at its own time.
+function FakeCore:moveTo(time)
+  while self.deadline and self.deadline <= time do
+    self.time = math.max(self.time, self.deadline)
+    self.deadline = nil
+    self:raise "timer"
+  end
+  self.time = time
+end
+
+-- Takes all of our modules out of package.loaded, and returns them by name.
+local function unload()
+  local modules = {}
+  for name, module in pairs(package.loaded) do
+    if name:find "^isolate_cluster%." then
+      modules[name] = module
+      package.loaded[name] = nil
+    end
+  end
+  return modules
+end
+
+-- Loads new instances of our files, which see this core and each other, and
+-- returns those that are named.
+---@param ... string "loop", "stream"
+function FakeCore:load(...)
+  local kept = unload()
+  package.loaded["isolate_cluster.core"] = self
+  local wanted = {}
+  for i, name in ipairs { ... } do
+    wanted[i] = require("isolate_cluster." .. name)
+  end
+  unload()
+  for name, module in pairs(kept) do package.loaded[name] = module end
+  return table.unpack(wanted)
+end
+
+-- Runs fn(...) in a coroutine, where it may wait; an error is the spec's.
+---@return thread
+function FakeCore.start(fn, ...)
+  local co = coroutine.create(fn)
+  local ok, text = coroutine.resume(co, ...)
+  if not ok then error(debug.traceback(co, text), 0) end
+  return co
+end
+
+return FakeCore
