@@ -36,10 +36,12 @@ typedef struct ic_pool ic_pool;
 ic_status ic_pool_new(size_t threads, ic_pool **out);
 
 // Stops and joins all threads but those that sit in an abandoned isolate, which
-// end by themselves. No isolate is left in the pool.
+// end by themselves. Every isolate has ended or is abandoned. Of the abandoned,
+// those that wait in a queue are ended; what sits in an isolate's end for long is
+// not waited for. Threads: once; one of the pool's own is not joined.
 void ic_pool_stop(ic_pool *pool);
 
-// Stops the pool, and frees it.
+// Stops the pool, and frees it, once nobody is about to wake one of its isolates.
 void ic_pool_free(ic_pool *pool);
 
 // Makes [isolate], which nobody runs or sends to yet, one of the pool: asleep.
@@ -49,7 +51,9 @@ void ic_pool_add(ic_pool *pool, ic_isolate *isolate);
 // give it up.
 void ic_pool_interrupt(ic_pool *pool);
 
-// If a worker runs [isolate], it is not waited for any more.
+// [isolate], which is killed, is not waited for any more. The worker that runs it
+// is none of the pool's from now on: it ends when the turn does. If none does,
+// it is run once more, to end. Its mailbox must not be closed while it is asleep.
 void ic_pool_abandon(ic_pool *pool, ic_isolate *isolate);
 
 #endif

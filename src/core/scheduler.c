@@ -97,11 +97,6 @@ static void *own_thread(void *argument) {
   return NULL;
 }
 
-static ic_status start_thread(ic_isolate *isolate) {
-  ic_thread thread;
-  return ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
-}
-
 // The end of an isolate of the pool, on the worker that ran it last.
 static void finish_shared(ic_isolate *isolate) {
   ic_cluster *cluster = isolate->cluster;
@@ -115,34 +110,43 @@ static void finish_shared(ic_isolate *isolate) {
   life->left(cluster);
 }
 
-// The pool, which is made when it is first needed.
-static ic_status give_to_pool(ic_scheduler *scheduler, ic_isolate *isolate) {
-  ic_status status = IC_OK;
+// The pool is made when it is first needed. In one critical section, so that a
+// kill finds the isolate in the list only as one of the pool.
+static ic_status start_shared(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_mutex_lock(&scheduler->mutex);
-  if (!scheduler->pool) {
+  ic_status status = scheduler->pool_has_stopped ? IC_DOWN : IC_OK;
+  if (status == IC_OK && !scheduler->pool) {
     status = ic_pool_new(scheduler->pool_threads, &scheduler->pool);
   }
+  if (status == IC_OK) {
+    isolate->finish = finish_shared;
+    ic_pool_add(scheduler->pool, isolate);
+    link_locked(scheduler, isolate);
+  }
   ic_mutex_unlock(&scheduler->mutex);
-  if (status != IC_OK) return status;
-  isolate->finish = finish_shared;
-  ic_pool_add(scheduler->pool, isolate);
-  return IC_OK;
+  return status;
 }
 
-ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
-                             bool shared) {
-  isolate->scheduler = scheduler;
+static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_mutex_lock(&scheduler->mutex);
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
+  ic_thread thread;
   ic_status status =
-      shared ? give_to_pool(scheduler, isolate) : start_thread(isolate);
+      ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
   if (status == IC_OK) return IC_OK;
   ic_mutex_lock(&scheduler->mutex);
   // A shutdown that had no more time may have abandoned it already.
   if (isolate->is_listed) unlink_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
   return status;
+}
+
+ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
+                             bool shared) {
+  isolate->scheduler = scheduler;
+  return shared ? start_shared(scheduler, isolate)
+                : start_own(scheduler, isolate);
 }
 
 // --- Stopping ---------------------------------------------------------------
@@ -163,7 +167,9 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
 
 static void abandon_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
   unlink_locked(scheduler, isolate);
-  if (isolate->pool) ic_pool_abandon(isolate->pool, isolate);
+  if (!isolate->pool) return;
+  atomic_store(&isolate->killed, true);
+  ic_pool_abandon(isolate->pool, isolate);
 }
 
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
@@ -187,6 +193,7 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;
   ic_pool *pool = scheduler->pool;
+  scheduler->pool_has_stopped = true;
   ic_mutex_unlock(&scheduler->mutex);
   if (has_ended) ic_thread_join(ended);
   if (pool) ic_pool_stop(pool);

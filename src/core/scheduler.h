@@ -19,6 +19,7 @@ struct ic_scheduler {
   ic_thread ended;     // an own thread that has ended, to be joined
   ic_isolate *newest;  // isolates that have not left
   ic_pool *pool;       // or NULL, before the first isolate needs it
+  bool pool_has_stopped;  // or is about to
 };
 
 // [pool_threads]: how many isolates the pool runs at once.
@@ -29,7 +30,7 @@ void ic_scheduler_fini(ic_scheduler *scheduler);
 
 // Gives [isolate] a thread, or, if it is [shared], to the pool; there it waits
 // for its first message. The caller has counted the isolate and its cluster.
-// Errors: IC_MEMORY - no more threads.
+// Errors: IC_MEMORY - no more threads; IC_DOWN - the pool has been stopped.
 ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
                              bool shared);
 

@@ -27,8 +27,11 @@ ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
   // Abandoned: nothing will ever come, and nobody asks for it any more.
   if (!chain && ic_mailbox_is_closed(&isolate->mailbox)) return IC_TURN_OVER;
   if (!isolate->has_begun) {
-    // Nothing else comes before the first message, which says what to do.
-    if (!chain) return IC_TURN_WAITS;
+    // Nothing else comes before the first message, which says what to do. Whoever
+    // sends it to one that was killed learns that it is gone.
+    if (!chain) {
+      return atomic_load(&isolate->killed) ? IC_TURN_OVER : IC_TURN_WAITS;
+    }
     isolate->has_begun = true;
     if (chain->kind == IC_MESSAGE_LOAD || chain->kind == IC_MESSAGE_CANCEL) {
       bool loaded = isolate->life->load(isolate, chain);
