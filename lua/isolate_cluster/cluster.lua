@@ -33,8 +33,8 @@ local states = setmetatable({}, { __mode = "k" })
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@return isolate_cluster.Cluster
-function Cluster.new()
-  local handle = core.newCluster()
+function Cluster.new(isShared, threads)
+  local handle = core.newCluster(isShared, threads)
   local cluster = setmetatable({}, Cluster)
   local streams = {}
   local function watch()

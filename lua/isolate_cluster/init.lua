@@ -8,10 +8,20 @@ local IsolateCluster = {}
 ---The version of the library, as in isolate_cluster.h.
 IsolateCluster.version = core.version_text
 
-local OPTIONS = {}
+local OPTIONS = { thread = true, threads = true }
+
+local function checkThreads(threads)
+  local fits = threads == nil
+    or math.type(threads) == "integer" and threads >= 1 and threads <= 1024
+  if fits then return end
+  error(("option 'threads' must be an integer from 1 to 1024, got %s")
+    :format(check.describe(threads)), 3)
+end
 
 ---Starts a cluster of one node; it is up when this returns.
----@param options? table none are known yet
+---@param options? { thread?: "own"|"shared", threads?: integer } what runs an
+---isolate if its spawn does not say; how many isolates the pool runs at once,
+---as many as there are cores if none is given
 ---@return isolate_cluster.Cluster
 function IsolateCluster.singleNode(options)
   if options == IsolateCluster then
@@ -21,8 +31,11 @@ function IsolateCluster.singleNode(options)
   if core.isIsolate() then
     error("an isolate can't start a cluster; it is in one: use its context", 2)
   end
+  local isShared = require("isolate_cluster.spawn").isShared(options)
+  local threads = options and options.threads
+  checkThreads(threads)
   require "isolate_cluster.ref"
-  return require("isolate_cluster.cluster").new()
+  return require("isolate_cluster.cluster").new(isShared, threads)
 end
 
 ---The CBOR bytes of a value; nil, text, "unsendable" if it can't be sent.

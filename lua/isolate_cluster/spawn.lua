@@ -55,12 +55,15 @@ local function checkEntry(entry)
   return "function"
 end
 
-local function checkThread(options)
+---Checks an option 'thread' for the caller's caller.
+---@return boolean? isShared nil where it is left to the cluster
+function spawn.isShared(options)
   local thread = options and options.thread
-  if thread ~= nil and thread ~= "own" then
-    error(("option 'thread' must be 'own', got %s")
+  if thread ~= nil and thread ~= "own" and thread ~= "shared" then
+    error(("option 'thread' must be 'own' or 'shared', got %s")
       :format(check.describe(thread)), 3)
   end
+  return thread and thread == "shared"
 end
 
 -- The tickets of the spawns that wait, each with its cluster.
@@ -99,10 +102,10 @@ function spawn.isolate(handle, ...)
   local kind = checkEntry(entry)
   check.optional(properties, "table", "the properties")
   check.options(options, OPTIONS, "spawnIsolate")
-  checkThread(options)
+  local isShared = spawn.isShared(options)
   local ticket = kind == "module" and loop.ticket() or 0
   local ref, text, code =
-    core.spawn(handle, path, kind, entry, properties, ticket)
+    core.spawn(handle, path, kind, entry, properties, ticket, isShared)
   if code == "invalid" then
     error(("malformed path '%s': with a generated segment it has more than "
       .. "1,024 bytes"):format(path), 2)

@@ -18,6 +18,9 @@
 // The clock is read once for this many messages of a full queue.
 enum { MESSAGES_PER_CLOCK = 64 };
 
+// After so many calls without a wait an isolate lets others have their turn.
+enum { CALLS_PER_TURN = 256 };
+
 // --- The queue --------------------------------------------------------------
 
 static void append(ic_message ***end, ic_message *chain) {
@@ -200,7 +203,7 @@ static int dispatch(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   unsigned calls = 0;
   bool done = false;
-  while (!done && !body->stopping) {
+  while (!done && !body->stopping && calls < CALLS_PER_TURN) {
     lua_settop(L, 0);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) lua_callk(L, arguments, 0, 0, after_wait);
@@ -319,7 +322,7 @@ void ic_body_stop(ic_lua_body *body, const char *reason) {
 static int protected_turn(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   ic_body_turn(body, L);
-  if (body->stopping || has_handler(body)) return 0;
+  if (body->stopping || has_handler(body) || body->queue) return 0;
   if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
     ic_body_stop(body, "done");
   }
@@ -355,7 +358,8 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   bool killed = atomic_load(&base->isolate->killed);
   if (killed) base->reason = "killed";
   if (killed || body->stopping) return false;
-  *deadline_ns = body->deadline_ns;
+  bool has_more = body->queue || (body->held && has_handler(body));
+  *deadline_ns = has_more ? 0 : body->deadline_ns;
   return true;
 }
 

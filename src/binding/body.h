@@ -56,6 +56,7 @@ typedef struct {
   lua_State *L;      // the state's main thread; NULL before load
   ic_arena *arena;   // all memory of the state; NULL for a host
   bool is_host;
+  bool default_shared;  // a host's: clusters whose options do not say
 
   // The innermost coroutine that runs; read by the signal handler.
   lua_State *volatile running;

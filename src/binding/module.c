@@ -259,6 +259,10 @@ static ic_lua_body *host_body(lua_State *L) {
   return body;
 }
 
+void ic_module_share_by_default(lua_State *L) {
+  host_body(L)->default_shared = true;
+}
+
 struct ic_host {
   ic_isolate *isolate;
   ic_thread thread;

@@ -16,6 +16,10 @@ void ic_module_install(lua_State *L);
 // Pushes what require(name) gives. Stack: [-0, +1]. Raises what it raises.
 void ic_module_require(lua_State *L, const char *name);
 
+// Makes the pool run the isolates of the script's clusters, unless those or their
+// spawns say else. Stack: [-0, +0].
+void ic_module_share_by_default(lua_State *L);
+
 // The command's script, as its other threads see it.
 typedef struct ic_host ic_host;
 

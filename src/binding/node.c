@@ -41,11 +41,14 @@ static int fail(lua_State *L, ic_status status) {
   return ic_lua_ref_fail(L, status, ic_status_text(status));
 }
 
-// newCluster() -> handle, for a host script
+// newCluster(isShared | nil, threads | nil) -> handle, for a host script
 static int new_cluster(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
+  ic_cluster_options options = {
+      .shared = lua_isnil(L, 1) ? body->default_shared : lua_toboolean(L, 1),
+      .pool_threads = (size_t)luaL_optinteger(L, 2, 0)};
   ic_cluster **handle = new_handle(L);
-  if (ic_cluster_new(NULL, handle) != IC_OK ||
+  if (ic_cluster_new(&options, handle) != IC_OK ||
       ic_registry_watch(&(*handle)->registry, body->base.isolate,
                         IC_WATCH_NODE) != IC_OK) {
     return luaL_error(L, "not enough memory for a cluster");
@@ -218,7 +221,8 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
   return 3;
 }
 
-// spawn(handle, path | nil, kind, entry, properties | nil, request)
+// spawn(handle, path | nil, kind, entry, properties | nil, request,
+//       isShared | nil)
 //   -> ref | nil, message, code | false: the outcome comes as an event
 static int spawn(lua_State *L) {
   static const char *const kinds[] = {"function", "source", "file", "module",
@@ -228,12 +232,15 @@ static int spawn(lua_State *L) {
   const char *path = luaL_optstring(L, 2, NULL);
   ic_entry_kind kind = (ic_entry_kind)luaL_checkoption(L, 3, NULL, kinds);
   lua_Integer request = luaL_checkinteger(L, 6);
+  bool shared = lua_isnoneornil(L, 7) ? cluster->shared : lua_toboolean(L, 7);
+  lua_settop(L, 6);
   push_package_field(L, "path");
   push_package_field(L, "cpath");
   lua_pushvalue(L, 4);
   lua_insert(L, 7);  // entry, path, cpath
   ic_start start = {.path = path,
                     .load_later = kind == IC_ENTRY_MODULE,
+                    .shared = shared,
                     .spawner = body->base.isolate,
                     .request = (uint64_t)request};
   // From here on nothing raises before all is handed over.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "core/ref.h"
 
@@ -50,17 +51,25 @@ static uint64_t random_key(void) {
   return (key >> 1) | 1;
 }
 
+// How many isolates the pool runs at once: as many as there are cores.
+static size_t threads_of(const ic_cluster_options *options) {
+  if (options && options->pool_threads > 0) return options->pool_threads;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  return cores > 0 ? (size_t)cores : 1;
+}
+
 ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   ic_cluster *cluster = calloc(1, sizeof *cluster);
   if (!cluster) return IC_MEMORY;
   atomic_init(&cluster->users, 1);
   cluster->key = random_key();
   if (options) {
+    cluster->shared = options->shared;
     cluster->report = options->report;
     cluster->report_context = options->report_context;
   }
   ic_registry_init(&cluster->registry, cluster->key);
-  ic_scheduler_init(&cluster->scheduler);
+  ic_scheduler_init(&cluster->scheduler, threads_of(options));
   enter_process(cluster);
   *out = cluster;
   return IC_OK;
@@ -231,7 +240,7 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   if (status != IC_OK) return status;
   ic_cluster_hold(cluster);
   ic_isolate_hold(isolate);
-  status = ic_scheduler_start(&cluster->scheduler, isolate);
+  status = ic_scheduler_start(&cluster->scheduler, isolate, start->shared);
   if (status == IC_OK) return IC_OK;
   ic_isolate_release(isolate);
   ic_cluster_release(cluster);

@@ -17,6 +17,7 @@ struct ic_cluster {
   uint64_t key;  // random, 63 bits: tells refs of this cluster from others
   ic_registry registry;
   ic_scheduler scheduler;
+  bool shared;  // where a spawn does not say
   ic_report_function report;
   void *report_context;
 
@@ -46,6 +47,7 @@ typedef struct {
   // False: the body is loaded by the calling thread. True: by the isolate's own;
   // the outcome then comes to [spawner] as a SPAWNED message with [request].
   bool load_later;
+  bool shared;  // run by the pool
   ic_isolate *spawner;
   uint64_t request;
 } ic_start;

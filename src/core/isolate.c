@@ -20,6 +20,7 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   }
   isolate->id = atomic_fetch_add(&last_id, 1) + 1;
   atomic_init(&isolate->descriptor, -1);
+  atomic_init(&isolate->alarm_ns, IC_NEVER);
   atomic_init(&isolate->users, 1);
   ic_mailbox_init(&isolate->mailbox);
   ic_parker_init(&isolate->parker);
@@ -82,9 +83,19 @@ static void signal_descriptor(int descriptor) {
 }
 
 void ic_isolate_wake(ic_isolate *isolate) {
+  if (isolate->pool) {
+    isolate->schedule(isolate);
+    return;
+  }
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) signal_descriptor(descriptor);
   ic_parker_unpark(&isolate->parker);
+}
+
+void ic_isolate_rouse(ic_isolate *isolate) {
+  // A thread of its own may be about to park: it is unparked in any case.
+  bool slept = ic_mailbox_rouse(&isolate->mailbox);
+  if (slept || !isolate->pool) ic_isolate_wake(isolate);
 }
 
 int ic_isolate_open_descriptor(ic_isolate *isolate) {

@@ -26,7 +26,7 @@ typedef struct {
 
   // Handles what came and what is due. Takes [chain] (may be NULL). False: the
   // isolate is over, and the body has named the reason. Else [deadline_ns] is
-  // when it wants to run again though nothing comes.
+  // when it wants to run again though nothing comes; 0: at once.
   bool (*run)(ic_body *body, ic_message *chain, int64_t *deadline_ns);
 
   // Called in a signal handler, in the middle of load or run, when the isolate
@@ -54,6 +54,7 @@ typedef struct {
 } ic_life;
 
 typedef struct ic_scheduler ic_scheduler;
+typedef struct ic_pool ic_pool;
 
 // What an isolate can hear of: flags.
 enum { IC_WATCH_UP = 1, IC_WATCH_DOWN = 2, IC_WATCH_NODE = 4 };
@@ -95,9 +96,19 @@ struct ic_isolate {
   bool is_port;        // not counted as an isolate
   ic_isolate *next_in_bucket;
 
-  // Guard: the scheduler's mutex; [scheduler] is written before the thread is.
+  bool has_begun;  // the thread's that runs it: the first message is handled
+
+  // Isolates of the pool only.
+  ic_pool *pool;                            // NULL: it has a thread of its own
+  void (*schedule)(ic_isolate *isolate);    // it was asleep, and is to be run
+  void (*finish)(ic_isolate *isolate);      // it is over
+  ic_isolate *next_runnable;  // guard: the mutex of the queue that it is in
+  size_t alarm_place;         // guard: the alarms' mutex
+  _Atomic int64_t alarm_ns;   // written with the alarms' mutex; IC_NEVER: none
+
+  // Guard: the scheduler's mutex; [scheduler] is written before it runs.
   ic_scheduler *scheduler;
-  bool thread_runs;   // and the scheduler waits for it
+  bool is_listed;     // and the scheduler waits for it to leave
   bool thread_known;  // [thread] is set
   ic_thread thread;
   ic_isolate *previous_thread, *next_thread;
@@ -122,8 +133,12 @@ ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
 // Threads: only the reader.
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns);
 
-// Wakes the isolate's thread from its sleep, message or not. Threads: any.
+// Wakes the reader, whose sleep ended with the caller's push or rouse.
+// Threads: any.
 void ic_isolate_wake(ic_isolate *isolate);
+
+// Makes the isolate look around once, message or not. Threads: any.
+void ic_isolate_rouse(ic_isolate *isolate);
 
 // Opens a descriptor that is readable from a wake until the next
 // ic_isolate_settle_descriptor. -1: the process has none left.

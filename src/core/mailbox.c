@@ -65,6 +65,17 @@ void ic_mailbox_awake(ic_mailbox *mailbox) {
                                           memory_order_relaxed);
 }
 
+bool ic_mailbox_rouse(ic_mailbox *mailbox) {
+  ic_message *asleep = ASLEEP;
+  return atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
+                                                 memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+bool ic_mailbox_is_empty(const ic_mailbox *mailbox) {
+  return !atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+}
+
 ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
   ic_message *head =
       atomic_exchange_explicit(&mailbox->head, CLOSED, memory_order_acquire);

@@ -49,6 +49,13 @@ bool ic_mailbox_sleep(ic_mailbox *mailbox);
 // Is awake again, whoever woke it.
 void ic_mailbox_awake(ic_mailbox *mailbox);
 
+// Takes a sleeping reader's sleep away; true if it slept: then it is the caller's
+// to wake. Threads: any.
+bool ic_mailbox_rouse(ic_mailbox *mailbox);
+
+// Whether nothing is to be taken. Threads: the reader.
+bool ic_mailbox_is_empty(const ic_mailbox *mailbox);
+
 // Closes for good and gives what was left, the oldest first.
 ic_message *ic_mailbox_close(ic_mailbox *mailbox);
 

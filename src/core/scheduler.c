@@ -1,26 +1,13 @@
-// scheduler.c - own threads: start, run to the end, kill, join.
+// scheduler.c - own threads: start, run to the end; and of all isolates: kill,
+// abandon, join.
 
 #include "core/scheduler.h"
 
 #include <assert.h>
-#include <errno.h>
 
-// The isolate that this thread runs, for the signal handler.
-static _Thread_local ic_isolate *volatile current;
-
-static void on_interrupt(int signal) {
-  (void)signal;
-  int saved = errno;
-  ic_isolate *isolate = current;
-  if (isolate && atomic_load(&isolate->killed)) {
-    isolate->body->class->interrupt(isolate->body);
-  }
-  errno = saved;
-}
-
-void ic_scheduler_init(ic_scheduler *scheduler) {
-  ic_thread_on_interrupt(on_interrupt);
-  *scheduler = (ic_scheduler){0};
+void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
+  ic_turn_handle_interrupts();
+  *scheduler = (ic_scheduler){.pool_threads = pool_threads};
   ic_mutex_init(&scheduler->mutex);
   ic_condition_init(&scheduler->left);
 }
@@ -35,14 +22,15 @@ void ic_scheduler_fini(ic_scheduler *scheduler) {
       ic_thread_join(scheduler->ended);
     }
   }
+  ic_pool_free(scheduler->pool);
   ic_condition_fini(&scheduler->left);
   ic_mutex_fini(&scheduler->mutex);
 }
 
-// --- The list of isolates whose thread runs; all with the mutex held --------
+// --- The list of isolates that run; all with the mutex held -----------------
 
 static void link_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
-  isolate->thread_runs = true;
+  isolate->is_listed = true;
   isolate->previous_thread = NULL;
   isolate->next_thread = scheduler->newest;
   if (scheduler->newest) scheduler->newest->previous_thread = isolate;
@@ -55,8 +43,8 @@ static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_isolate *next = isolate->next_thread;
   *(previous ? &previous->next_thread : &scheduler->newest) = next;
   if (next) next->previous_thread = previous;
-  isolate->thread_runs = false;
-  scheduler->running--;
+  isolate->is_listed = false;
+  if (--scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
 }
 
 // --- A thread's life --------------------------------------------------------
@@ -65,44 +53,26 @@ static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
 // abandoned thread was taken from there already, and nobody waits for it.
 static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_mutex_lock(&scheduler->mutex);
-  bool was_abandoned = !isolate->thread_runs;
+  bool was_abandoned = !isolate->is_listed;
   bool had_ended = scheduler->has_ended && !was_abandoned;
   ic_thread ended = scheduler->ended;
   if (!was_abandoned) {
     unlink_locked(scheduler, isolate);
     scheduler->has_ended = true;
     scheduler->ended = ic_thread_self();
-    if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
   }
   ic_mutex_unlock(&scheduler->mutex);
   if (was_abandoned) ic_thread_detach_self();
   if (had_ended) ic_thread_join(ended);
 }
 
-// Waits for the first message, which says what to do; nothing comes before that
-// is done. False: the isolate is over, or was abandoned, before it began.
-static bool begin(ic_isolate *isolate, ic_message **chain) {
-  do {
-    *chain = ic_isolate_take(isolate, IC_NEVER);
-    if (!*chain && ic_mailbox_is_closed(&isolate->mailbox)) return false;
-  } while (!*chain);
-  ic_message_kind kind = (*chain)->kind;
-  if (kind != IC_MESSAGE_LOAD && kind != IC_MESSAGE_CANCEL) return true;
-  if (!isolate->life->load(isolate, *chain)) return false;
-  // The publishing has put its start there, if nobody has closed it since.
-  *chain = ic_mailbox_take(&isolate->mailbox);
-  return *chain != NULL;
-}
-
 static void run_to_end(ic_isolate *isolate) {
-  ic_message *chain;
-  if (!begin(isolate, &chain)) return;
+  int64_t deadline_ns = IC_NEVER;
   for (;;) {
-    int64_t deadline_ns = IC_NEVER;
-    if (!isolate->body->class->run(isolate->body, chain, &deadline_ns)) return;
-    chain = ic_isolate_take(isolate, deadline_ns);
-    // Abandoned: nothing will ever come, and nobody asks for it any more.
-    if (!chain && ic_mailbox_is_closed(&isolate->mailbox)) return;
+    ic_message *chain = ic_isolate_take(isolate, deadline_ns);
+    ic_turn_outcome outcome = ic_turn_run(isolate, chain, &deadline_ns);
+    if (outcome == IC_TURN_OVER) return;
+    if (outcome == IC_TURN_MORE) deadline_ns = 0;
   }
 }
 
@@ -110,14 +80,15 @@ static void *own_thread(void *argument) {
   ic_isolate *isolate = argument;
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
-  current = isolate;
+  ic_turn_enter(isolate);
   ic_thread_admit_interrupts();
   ic_mutex_lock(&scheduler->mutex);
   isolate->thread = ic_thread_self();
   isolate->thread_known = true;
   ic_mutex_unlock(&scheduler->mutex);
   run_to_end(isolate);
-  current = NULL;  // first of all: the end frees what an interrupt would use
+  // First of all: the end frees what an interrupt would use.
+  ic_turn_enter(NULL);
   const ic_life *life = isolate->life;
   life->end(isolate);
   leave(scheduler, isolate);
@@ -126,8 +97,37 @@ static void *own_thread(void *argument) {
   return NULL;
 }
 
-ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate) {
-  isolate->scheduler = scheduler;
+// The end of an isolate of the pool, on the worker that ran it last.
+static void finish_shared(ic_isolate *isolate) {
+  ic_cluster *cluster = isolate->cluster;
+  ic_scheduler *scheduler = isolate->scheduler;
+  const ic_life *life = isolate->life;
+  life->end(isolate);
+  ic_mutex_lock(&scheduler->mutex);
+  if (isolate->is_listed) unlink_locked(scheduler, isolate);
+  ic_mutex_unlock(&scheduler->mutex);
+  ic_isolate_release(isolate);
+  life->left(cluster);
+}
+
+// The pool is made when it is first needed. In one critical section, so that a
+// kill finds the isolate in the list only as one of the pool.
+static ic_status start_shared(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_mutex_lock(&scheduler->mutex);
+  ic_status status = scheduler->pool_has_stopped ? IC_DOWN : IC_OK;
+  if (status == IC_OK && !scheduler->pool) {
+    status = ic_pool_new(scheduler->pool_threads, &scheduler->pool);
+  }
+  if (status == IC_OK) {
+    isolate->finish = finish_shared;
+    ic_pool_add(scheduler->pool, isolate);
+    link_locked(scheduler, isolate);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  return status;
+}
+
+static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_mutex_lock(&scheduler->mutex);
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
@@ -137,10 +137,16 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate) {
   if (status == IC_OK) return IC_OK;
   ic_mutex_lock(&scheduler->mutex);
   // A shutdown that had no more time may have abandoned it already.
-  if (isolate->thread_runs) unlink_locked(scheduler, isolate);
-  if (scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
+  if (isolate->is_listed) unlink_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
   return status;
+}
+
+ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
+                             bool shared) {
+  isolate->scheduler = scheduler;
+  return shared ? start_shared(scheduler, isolate)
+                : start_own(scheduler, isolate);
 }
 
 // --- Stopping ---------------------------------------------------------------
@@ -152,10 +158,18 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
   for (ic_isolate *isolate = scheduler->newest; isolate;
        isolate = isolate->next_thread) {
     atomic_store(&isolate->killed, true);
-    ic_isolate_wake(isolate);
+    ic_isolate_rouse(isolate);
     if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
   }
+  if (scheduler->pool) ic_pool_interrupt(scheduler->pool);
   ic_mutex_unlock(&scheduler->mutex);
+}
+
+static void abandon_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
+  unlink_locked(scheduler, isolate);
+  if (!isolate->pool) return;
+  atomic_store(&isolate->killed, true);
+  ic_pool_abandon(isolate->pool, isolate);
 }
 
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
@@ -163,7 +177,7 @@ ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
   ic_isolate *isolate = scheduler->newest;
   if (isolate) {
     ic_isolate_hold(isolate);
-    unlink_locked(scheduler, isolate);
+    abandon_locked(scheduler, isolate);
   }
   ic_mutex_unlock(&scheduler->mutex);
   return isolate;
@@ -174,15 +188,15 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   while (scheduler->running > 0 &&
          ic_condition_wait(&scheduler->left, &scheduler->mutex, deadline_ns)) {
   }
-  while (scheduler->newest)
-    unlink_locked(scheduler, scheduler->newest);
+  while (scheduler->newest) abandon_locked(scheduler, scheduler->newest);
   bool has_ended = scheduler->has_ended;
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;
+  ic_pool *pool = scheduler->pool;
+  scheduler->pool_has_stopped = true;
   ic_mutex_unlock(&scheduler->mutex);
   if (has_ended) ic_thread_join(ended);
+  if (pool) ic_pool_stop(pool);
 }
 
-void ic_scheduler_adopt(ic_isolate *isolate) {
-  current = isolate;
-}
+void ic_scheduler_adopt(ic_isolate *isolate) { ic_turn_enter(isolate); }

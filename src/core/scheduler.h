@@ -1,32 +1,38 @@
-// scheduler.h - who runs an isolate: a thread of its own.
+// scheduler.h - who runs an isolate: a thread of its own, or the pool.
 //
-// An isolate is run by one thread from its first message to its end. Each
-// ending thread joins the one that ended before it, so at most one is left to
-// be joined, by ic_scheduler_join.
+// An isolate with an own thread is run by it from its first message to its end.
+// Each ending thread joins the one that ended before it, so at most one is left
+// to be joined, by ic_scheduler_join. The pool (pool.h) runs all others.
 
 #ifndef IC_SCHEDULER_H
 #define IC_SCHEDULER_H
 
-#include "core/isolate.h"
+#include "core/pool.h"
 
 struct ic_scheduler {
   ic_mutex mutex;
-  ic_condition left;   // with [running]
-  size_t running;      // guard: mutex; threads that have not left
-  bool has_ended;      // guard: mutex
-  ic_thread ended;     // guard: mutex; ended, to be joined
-  ic_isolate *newest;  // guard: mutex; isolates whose thread runs
+  ic_condition left;     // with [running]
+  size_t pool_threads;   // written once
+  // Guard of all that follows: mutex.
+  size_t running;      // isolates that have not left
+  bool has_ended;
+  ic_thread ended;     // an own thread that has ended, to be joined
+  ic_isolate *newest;  // isolates that have not left
+  ic_pool *pool;       // or NULL, before the first isolate needs it
+  bool pool_has_stopped;  // or is about to
 };
 
-void ic_scheduler_init(ic_scheduler *scheduler);
+// [pool_threads]: how many isolates the pool runs at once.
+void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads);
 
 // Joins what is left to be joined; nothing runs any more.
 void ic_scheduler_fini(ic_scheduler *scheduler);
 
-// Starts a thread for [isolate], which waits for its first message. The caller
-// has counted the isolate and its cluster for it.
-// Errors: IC_MEMORY - no more threads.
-ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate);
+// Gives [isolate] a thread, or, if it is [shared], to the pool; there it waits
+// for its first message. The caller has counted the isolate and its cluster.
+// Errors: IC_MEMORY - no more threads; IC_DOWN - the pool has been stopped.
+ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
+                             bool shared);
 
 // Makes every isolate that still runs give up what it does: marks it killed,
 // wakes it where it sleeps, interrupts it where it runs.

@@ -88,6 +88,13 @@ bool ic_thread_is_self(ic_thread thread);
 // The calling thread will not be joined.
 void ic_thread_detach_self(void);
 
+// A moment's rest in a loop that waits for another thread without sleeping.
+static inline void ic_thread_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Makes [handler] run on a thread that ic_thread_interrupt names, in the middle
 // of what it does: SIGURG, as it is ignored where nobody handles it and as
 // debuggers let it pass. Blocking system calls end with EINTR. [handler] may

@@ -25,7 +25,7 @@ enum { EXIT_USAGE = 2, SIGNAL_BASE = 128 };
 enum { SHUTDOWN_MS = 5000, SCRIPT_MS = 200, INTERRUPT_MS = 500 };
 
 static const char usage[] =
-    "usage: isolate-cluster run FILE.lua [arguments...]\n"
+    "usage: isolate-cluster run [--thread own|shared] FILE.lua [arguments...]\n"
     "       isolate-cluster --version | --help\n";
 
 static const char help[] =
@@ -33,6 +33,9 @@ static const char help[] =
     "Runs FILE.lua as the host script of clusters of Lua isolates, with the\n"
     "arguments in the global 'arg'. It ends when the script is done and no\n"
     "isolate is left, or when the script shuts the cluster down.\n"
+    "\n"
+    "  --thread shared  a pool of threads runs the isolates, unless the script\n"
+    "                   says else; own, the default: each has its own thread\n"
     "\n"
     "SIGINT and SIGTERM ask all isolates to end, and stop those that are left\n"
     "after 5 seconds; a second signal ends the process at once.\n"
@@ -142,11 +145,19 @@ static int run_script(lua_State *L) {
   return 0;
 }
 
-static void open_libraries(lua_State *L, int argc, char **argv, int script) {
+// What the command line says.
+typedef struct {
+  int script;  // its place among the arguments
+  bool shared;
+} options;
+
+static void open_libraries(lua_State *L, int argc, char **argv,
+                           const options *chosen) {
   luaL_openlibs(L);
   luaL_requiref(L, "isolate_cluster", luaopen_isolate_cluster, 0);
   lua_pop(L, 1);
-  set_arguments(L, argc, argv, script);
+  if (chosen->shared) ic_module_share_by_default(L);
+  set_arguments(L, argc, argv, chosen->script);
 }
 
 static void report(const char *text) {
@@ -157,13 +168,13 @@ static void report(const char *text) {
 }
 
 // Runs the script; the exit status.
-static int run(int argc, char **argv, int script) {
+static int run(int argc, char **argv, const options *chosen) {
   lua_State *L = luaL_newstate();
   if (!L) {
     report("not enough memory");
     return EXIT_FAILURE;
   }
-  open_libraries(L, argc, argv, script);
+  open_libraries(L, argc, argv, chosen);
   ic_host *host = ic_module_adopt(L);
   pthread_t signal_thread;
   bool has_thread =
@@ -171,7 +182,7 @@ static int run(int argc, char **argv, int script) {
   if (has_thread) handle_signals();
   lua_pushcfunction(L, add_traceback);
   lua_pushcfunction(L, run_script);
-  lua_pushstring(L, argv[script]);
+  lua_pushstring(L, argv[chosen->script]);
   int status = lua_pcall(L, 1, 0, 1);
   sem_post(&script_ended);
   sem_post(&first_signal);
@@ -189,6 +200,24 @@ static int wrong_usage(const char *complaint, const char *what) {
   return EXIT_USAGE;
 }
 
+// Reads the options of run; EXIT_SUCCESS, or the status of wrong usage.
+static int read_options(int argc, char **argv, options *out) {
+  int at = 2;
+  for (; at < argc && argv[at][0] == '-'; at++) {
+    if (strcmp(argv[at], "--thread") != 0) {
+      return wrong_usage("unknown option: ", argv[at]);
+    }
+    const char *value = ++at < argc ? argv[at] : "";
+    out->shared = strcmp(value, "shared") == 0;
+    if (!out->shared && strcmp(value, "own") != 0) {
+      return wrong_usage("--thread is own or shared, not: ", value);
+    }
+  }
+  out->script = at;
+  if (at >= argc) return wrong_usage("which file is to be run?", "");
+  return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return wrong_usage("what is to be done?", "");
   if (strcmp(argv[1], "--version") == 0) {
@@ -202,11 +231,12 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "run") != 0) {
     return wrong_usage("unknown command: ", argv[1]);
   }
-  if (argc < 3) return wrong_usage("which file is to be run?", "");
-  if (argv[2][0] == '-') return wrong_usage("unknown option: ", argv[2]);
+  options chosen = {0};
+  int status = read_options(argc, argv, &chosen);
+  if (status != EXIT_SUCCESS) return status;
   // Whoever reads a pipe sees each line when it is printed.
   setvbuf(stdout, NULL, _IOLBF, 0);
   sem_init(&first_signal, 0, 0);
   sem_init(&script_ended, 0, 0);
-  return run(argc, argv, 2);
+  return run(argc, argv, &chosen);
 }

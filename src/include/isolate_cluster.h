@@ -92,6 +92,8 @@ typedef void (*ic_report_function)(void *context, const char *path,
 typedef struct {
   ic_report_function report;  // NULL: one block on stderr
   void *report_context;
+  bool shared;          // isolates are run by the pool, unless a spawn says else
+  size_t pool_threads;  // isolates that the pool runs at once; 0: one a core
 } ic_cluster_options;
 
 // Starts a cluster of one node; it is up when this returns.
@@ -131,6 +133,7 @@ typedef struct {
   size_t source_size;  // its bytes; 0: up to its NUL
   const char *source_name;   // for messages; NULL: "=source"
   ic_message *properties;    // a map, or NULL; copied
+  enum { IC_THREAD_DEFAULT, IC_THREAD_OWN, IC_THREAD_SHARED } thread;
   const char *package_path;  // NULL: Lua's default
   const char *package_cpath;
 } ic_spawn_options;

@@ -1,0 +1,462 @@
+// worker.c - look for work, run it, sleep. spec/model/pool.pml is a model of how
+// workers fall asleep and are woken; it names the functions here.
+
+#include "core/worker.h"
+
+#include <stdlib.h>
+
+enum {
+  SLOT_RUNS_MAX = 32,   // turns from the slot in a row, before the queue's
+  INJECTED_EVERY = 61,  // one look of so many is at the injected first
+  SPIN_ROUNDS = 2000,   // looks for work before a worker parks
+  STEAL_EVERY = 256     // of these, at the queues of others
+};
+
+static _Thread_local ic_worker *this_worker;
+
+static char abandoned_mark;  // its address stands in [runs]
+#define ABANDONED ((ic_isolate *)(void *)&abandoned_mark)
+
+// --- Workers that come and go -----------------------------------------------
+
+static void *run_worker(void *argument);
+
+static ic_worker *new_worker(ic_pool *pool) {
+  ic_worker *self = calloc(1, sizeof *self);
+  if (!self) return NULL;
+  self->pool = pool;
+  atomic_init(&self->users, 1);
+  ic_run_queue_init(&self->queue);
+  ic_parker_init(&self->parker);
+  return self;
+}
+
+// Its last user frees it: who unparks one may still be about to when it has
+// been woken otherwise, has run an isolate, and has ended.
+static void release(ic_worker *self) {
+  if (atomic_fetch_sub_explicit(&self->users, 1, memory_order_acq_rel) != 1) {
+    return;
+  }
+  ic_parker_fini(&self->parker);
+  ic_run_queue_fini(&self->queue);
+  free(self);
+}
+
+static void hold(ic_worker *self) {
+  atomic_fetch_add_explicit(&self->users, 1, memory_order_relaxed);
+}
+
+void ic_worker_release_pool(ic_pool *pool) {
+  if (atomic_fetch_sub_explicit(&pool->users, 1, memory_order_acq_rel) != 1) {
+    return;
+  }
+  ic_parker_fini(&pool->monitor_parker);
+  ic_condition_fini(&pool->left);
+  ic_mutex_fini(&pool->mutex);
+  ic_alarms_fini(&pool->alarms);
+  ic_run_queue_fini(&pool->injected);
+  free(pool);
+}
+
+static size_t able_locked(ic_pool *pool) {
+  return pool->worker_count - pool->stuck_count;
+}
+
+// After each change of the counts.
+static void count_locked(ic_pool *pool) {
+  atomic_store(&pool->lacks_workers, able_locked(pool) < pool->wanted);
+}
+
+// Without memory for one, the workers there are do it, or the monitor tries
+// again at its next tick.
+static void start_worker_locked(ic_pool *pool) {
+  ic_worker *self = new_worker(pool);
+  if (!self) return;
+  if (ic_thread_start(&self->thread, IC_THREAD_STACK_BYTES, run_worker, self) !=
+      IC_OK) {
+    release(self);
+    return;
+  }
+  self->next = pool->workers;
+  pool->workers = self;
+  pool->worker_count++;
+  count_locked(pool);
+}
+
+static void unlink_locked(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_worker **link = &pool->workers;
+  while (*link != self) link = &(*link)->next;
+  *link = self->next;
+  pool->worker_count--;
+  if (atomic_load(&self->stuck)) pool->stuck_count--;
+  count_locked(pool);
+  ic_condition_broadcast(&pool->left);
+}
+
+void ic_worker_set_stuck_locked(ic_worker *self, bool stuck) {
+  if (atomic_load(&self->stuck) == stuck) return;
+  atomic_store(&self->stuck, stuck);
+  self->pool->stuck_count += stuck ? 1 : (size_t)-1;
+  count_locked(self->pool);
+}
+
+void ic_worker_join(ic_worker *ended) {
+  if (!ended) return;
+  ic_thread_join(ended->thread);
+  release(ended);
+}
+
+// --- The idle ---------------------------------------------------------------
+
+static void enter_idle(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_mutex_lock(&pool->mutex);
+  self->next_idle = pool->idle;
+  pool->idle = self;
+  self->is_idle = true;
+  atomic_fetch_add(&pool->idle_count, 1);
+  // The monitor may have found it so just when its turn was over.
+  ic_worker_set_stuck_locked(self, false);
+  ic_mutex_unlock(&pool->mutex);
+}
+
+static void leave_idle_locked(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_worker **link = &pool->idle;
+  while (*link != self) link = &(*link)->next_idle;
+  *link = self->next_idle;
+  self->is_idle = false;
+  atomic_fetch_sub(&pool->idle_count, 1);
+}
+
+// After the pool's mutex was held and released, to take a worker from the idle
+// or to start one. The monitor falls asleep only with the mutex held and all
+// workers idle: either it saw this one awake, or we see it asleep.
+static void rouse_monitor(ic_pool *pool) {
+  if (atomic_load(&pool->monitor_sleeps) &&
+      atomic_exchange(&pool->monitor_sleeps, false)) {
+    ic_parker_unpark(&pool->monitor_parker);
+  }
+}
+
+// A worker that spins looks at everything once it has stopped, so nobody else
+// has to.
+void ic_worker_wake_one(ic_pool *pool) {
+  if (atomic_load(&pool->spinning) > 0) return;
+  ic_mutex_lock(&pool->mutex);
+  ic_worker *idle = pool->idle;
+  if (idle) {
+    leave_idle_locked(idle);
+    hold(idle);
+  } else if (able_locked(pool) < pool->wanted &&
+             !atomic_load(&pool->stopping)) {
+    start_worker_locked(pool);
+  }
+  ic_mutex_unlock(&pool->mutex);
+  if (idle) {
+    ic_parker_unpark(&idle->parker);
+    release(idle);
+  }
+  rouse_monitor(pool);
+}
+
+static void wake_if_idle(ic_pool *pool) {
+  if (atomic_load(&pool->idle_count) > 0 ||
+      atomic_load(&pool->lacks_workers)) {
+    ic_worker_wake_one(pool);
+  }
+}
+
+// Until it is queued, the isolate keeps its cluster and so the pool. Then it may
+// be run and end at once: from there on the pool is counted.
+void ic_worker_inject(ic_pool *pool, ic_isolate *isolate) {
+  atomic_fetch_add_explicit(&pool->users, 1, memory_order_relaxed);
+  ic_run_queue_put(&pool->injected, isolate);
+  ic_worker_wake_one(pool);
+  ic_worker_release_pool(pool);
+}
+
+// The put into the slot and the look at [runs] pair with their counterparts in
+// ic_worker_abandon_locked: one of both finds what is in the slot of a worker
+// that never looks there again.
+void ic_worker_schedule(ic_isolate *isolate) {
+  ic_pool *pool = isolate->pool;
+  ic_worker *self = this_worker;
+  if (!self || self->pool != pool || atomic_load(&self->runs) == ABANDONED) {
+    ic_worker_inject(pool, isolate);
+    return;
+  }
+  ic_isolate *previous = atomic_exchange(&self->slot, isolate);
+  if (previous) ic_run_queue_put(&self->queue, previous);
+  if (atomic_load(&self->runs) == ABANDONED) {
+    ic_worker_give_away(self);
+    ic_worker_wake_one(pool);
+  } else if (previous) {
+    wake_if_idle(pool);
+  }
+}
+
+// --- Looking for work -------------------------------------------------------
+
+static ic_isolate *take_slot(ic_worker *self) {
+  if (!atomic_load(&self->slot)) return NULL;
+  return atomic_exchange(&self->slot, NULL);
+}
+
+void ic_worker_give_away(ic_worker *self) {
+  ic_isolate *isolate;
+  while ((isolate = take_slot(self)) != NULL ||
+         (isolate = ic_run_queue_take(&self->queue)) != NULL) {
+    ic_run_queue_put(&self->pool->injected, isolate);
+  }
+}
+
+static ic_isolate *find_own(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_isolate *isolate = NULL;
+  if (++self->looks % INJECTED_EVERY == 0) {
+    isolate = ic_run_queue_take(&pool->injected);
+    if (isolate) return isolate;
+  }
+  if (self->slot_runs < SLOT_RUNS_MAX) isolate = take_slot(self);
+  if (isolate) {
+    self->slot_runs++;
+    return isolate;
+  }
+  self->slot_runs = 0;
+  isolate = ic_run_queue_take(&self->queue);
+  if (!isolate) isolate = take_slot(self);
+  if (!isolate) isolate = ic_run_queue_take(&pool->injected);
+  return isolate;
+}
+
+static ic_isolate *steal(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_isolate *isolate = NULL;
+  ic_mutex_lock(&pool->mutex);
+  for (ic_worker *other = pool->workers; other && !isolate;
+       other = other->next) {
+    if (other != self) isolate = ic_run_queue_take(&other->queue);
+  }
+  ic_mutex_unlock(&pool->mutex);
+  return isolate;
+}
+
+// Whether anything is queued that another worker may take.
+static bool any_queued(ic_pool *pool) {
+  if (!ic_run_queue_is_empty(&pool->injected)) return true;
+  bool found = false;
+  ic_mutex_lock(&pool->mutex);
+  for (ic_worker *other = pool->workers; other && !found;
+       other = other->next) {
+    found = !ic_run_queue_is_empty(&other->queue);
+  }
+  ic_mutex_unlock(&pool->mutex);
+  return found;
+}
+
+// Looks for work for a moment: parking and being woken costs much more. One
+// worker at a time does, and while it does, nobody needs to be woken: what was
+// queued meanwhile is seen by the look that follows, here or in park.
+static ic_isolate *spin(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  ic_isolate *isolate = NULL;
+  uint32_t none = 0;
+  if (!atomic_compare_exchange_strong(&pool->spinning, &none, 1)) return NULL;
+  for (int i = 0; i < SPIN_ROUNDS && !isolate; i++) {
+    ic_thread_relax();
+    isolate = ic_run_queue_take(&pool->injected);
+    if (!isolate && i % STEAL_EVERY == 0) isolate = steal(self);
+  }
+  atomic_store(&pool->spinning, 0);
+  if (isolate && any_queued(pool)) wake_if_idle(pool);
+  return isolate;
+}
+
+static ic_isolate *find_work(ic_worker *self) {
+  ic_isolate *isolate = find_own(self);
+  if (!isolate) isolate = steal(self);
+  if (!isolate) isolate = spin(self);
+  return isolate;
+}
+
+// --- Sleeping ---------------------------------------------------------------
+
+// Takes the worker from the pool, for good; nobody will wake it.
+static void end_locked(ic_worker *self, ic_worker **ended) {
+  ic_pool *pool = self->pool;
+  leave_idle_locked(self);
+  unlink_locked(self);
+  *ended = pool->ended;
+  pool->ended = self;
+}
+
+// The worker was parked: whether it goes on doing so, and where it does not,
+// whether it is to end.
+static bool stays_idle(ic_worker *self, bool timed_out, bool *ends) {
+  ic_pool *pool = self->pool;
+  ic_worker *ended = NULL;
+  ic_mutex_lock(&pool->mutex);
+  bool stays = self->is_idle;
+  bool is_spare = timed_out && able_locked(pool) > pool->wanted;
+  *ends = stays && (is_spare || atomic_load(&pool->stopping));
+  // In the same critical section, or two would end where one is a spare.
+  if (*ends) end_locked(self, &ended);
+  ic_mutex_unlock(&pool->mutex);
+  ic_worker_join(ended);
+  return stays && !*ends;
+}
+
+// Parks until there may be work. False: this worker has left the pool, as that
+// stops, or as it was one more than wanted and not needed for long.
+static bool park(ic_worker *self) {
+  ic_pool *pool = self->pool;
+  enter_idle(self);
+  if (any_queued(pool)) {
+    ic_mutex_lock(&pool->mutex);
+    if (self->is_idle) leave_idle_locked(self);
+    ic_mutex_unlock(&pool->mutex);
+    rouse_monitor(pool);
+    return true;
+  }
+  bool ends = false;
+  bool timed_out = false;
+  while (stays_idle(self, timed_out, &ends)) {
+    int64_t until_ns = ic_deadline_ns(pool->spare_ms);
+    ic_parker_park(&self->parker, until_ns);
+    timed_out = ic_now_ns() >= until_ns;
+  }
+  return !ends;
+}
+
+// --- Running ----------------------------------------------------------------
+
+static bool has_other_work(ic_worker *self) {
+  return atomic_load_explicit(&self->slot, memory_order_relaxed) ||
+         !ic_run_queue_is_empty(&self->queue) ||
+         !ic_run_queue_is_empty(&self->pool->injected);
+}
+
+// Waits a moment for the next message, if this worker has nothing else to do.
+static bool comes_soon(ic_worker *self, ic_isolate *isolate) {
+  for (int i = 0; i < SPIN_ROUNDS; i++) {
+    if (!ic_mailbox_is_empty(&isolate->mailbox)) return true;
+    if (i % 16 == 0 && has_other_work(self)) return false;
+    ic_thread_relax();
+  }
+  return false;
+}
+
+// After its turn the isolate goes where it belongs. Once it is asleep it may be
+// run by another worker at once, and is not touched again. One that is killed
+// is not put to sleep, but run again to see it.
+static void settle(ic_worker *self, ic_isolate *isolate,
+                   ic_turn_outcome outcome, int64_t deadline_ns) {
+  ic_pool *pool = self->pool;
+  if (outcome == IC_TURN_WAITS && !atomic_load(&isolate->killed)) {
+    if (deadline_ns != IC_NEVER &&
+        ic_alarms_set(&pool->alarms, isolate, deadline_ns)) {
+      ic_parker_unpark(&pool->monitor_parker);
+    }
+    if (ic_mailbox_sleep(&isolate->mailbox)) return;
+  }
+  // Without anything else to do, this worker takes it out again by itself.
+  bool is_only = !has_other_work(self);
+  ic_run_queue_put(&self->queue, isolate);
+  if (!is_only) wake_if_idle(pool);
+}
+
+static void count_turn(ic_worker *self, unsigned by) {
+  uint64_t turns = atomic_load_explicit(&self->turns, memory_order_relaxed);
+  atomic_store_explicit(&self->turns, turns + by, memory_order_relaxed);
+}
+
+// The isolate is out of this worker's hands; false if the worker was abandoned
+// before, and the pool may be gone. One that was stuck is not any more.
+static bool leave_isolate(ic_worker *self) {
+  count_turn(self, 1);
+  if (atomic_exchange(&self->runs, NULL) == ABANDONED) return false;
+  if (!atomic_load_explicit(&self->stuck, memory_order_relaxed)) return true;
+  ic_pool *pool = self->pool;
+  ic_mutex_lock(&pool->mutex);
+  ic_worker_set_stuck_locked(self, false);
+  ic_mutex_unlock(&pool->mutex);
+  return true;
+}
+
+// The pool is there until the isolate's end lets go of its cluster.
+void ic_worker_end_isolate(ic_pool *pool, ic_isolate *isolate) {
+  ic_alarms_remove(&pool->alarms, isolate);
+  isolate->finish(isolate);
+}
+
+// Runs the isolate; false if the pool has abandoned this worker meanwhile.
+static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
+  int64_t deadline_ns;
+  ic_turn_outcome outcome;
+  atomic_store(&self->runs, isolate);
+  count_turn(self, 1);
+  ic_turn_enter(isolate);
+  do {
+    count_turn(self, 2);
+    outcome = ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox),
+                          &deadline_ns);
+  } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
+           comes_soon(self, isolate));
+  ic_turn_enter(NULL);
+  if (outcome == IC_TURN_OVER) {
+    // Left only behind its end, which may take long, too.
+    ic_worker_end_isolate(self->pool, isolate);
+    return leave_isolate(self);
+  }
+  if (leave_isolate(self)) {
+    settle(self, isolate, outcome, deadline_ns);
+    return true;
+  }
+  // Abandoned: nothing goes into its slot any more.
+  this_worker = NULL;
+  ic_worker_end_isolate(self->pool, isolate);
+  return false;
+}
+
+static void *run_worker(void *argument) {
+  ic_worker *self = argument;
+  this_worker = self;
+  ic_thread_admit_interrupts();
+  for (;;) {
+    ic_isolate *isolate = find_work(self);
+    if (!isolate) {
+      if (!park(self)) return NULL;
+    } else if (!run_isolate(self, isolate)) {
+      break;
+    }
+  }
+  ic_thread_detach_self();
+  release(self);
+  return NULL;
+}
+
+// --- Giving up --------------------------------------------------------------
+
+bool ic_worker_abandon_locked(ic_worker *self, ic_isolate *isolate) {
+  ic_isolate *runs = isolate ? isolate : atomic_load(&self->runs);
+  hold(self);  // it may end as soon as it is told
+  bool did = runs && atomic_compare_exchange_strong(&self->runs, &runs,
+                                                    ABANDONED);
+  if (did) {
+    unlink_locked(self);
+    ic_worker_give_away(self);
+  }
+  release(self);
+  return did;
+}
+
+void ic_worker_abandon_self(ic_pool *pool) {
+  ic_worker *self = this_worker;
+  if (!self || self->pool != pool) return;
+  this_worker = NULL;
+  ic_mutex_lock(&pool->mutex);
+  ic_worker_abandon_locked(self, NULL);
+  ic_mutex_unlock(&pool->mutex);
+}
