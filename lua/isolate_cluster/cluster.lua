@@ -122,15 +122,17 @@ end
 -- listeners of the events before have been called then.
 local function waitFor(state, isDone, timeout, text)
   local deadline = timeout and core.now() + timeout
-  while not isDone() do
-    local left = deadline and deadline - core.now()
-    if left and left <= 0 then return nil, text, "timeout" end
-    local ticket = loop.ticket()
-    state.waiters[ticket] = true
-    loop.await(ticket, left)
-    state.waiters[ticket] = nil
-  end
-  if not core.isPumping() then core.pump(core.now()) end
+  repeat
+    while not isDone() do
+      local left = deadline and deadline - core.now()
+      if left and left <= 0 then return nil, text, "timeout" end
+      local ticket = loop.ticket()
+      state.waiters[ticket] = true
+      loop.await(ticket, left)
+      state.waiters[ticket] = nil
+    end
+    if not core.isPumping() then core.pump(core.now()) end
+  until isDone()
   return true
 end
 
@@ -175,10 +177,25 @@ local function findBusy()
   end
 end
 
+-- Rises with whatever the listeners hear of.
+local function countEvents()
+  local count = 0
+  for _, cluster in pairs(clusters) do
+    count = count + core.version(states[cluster].handle)
+  end
+  return count
+end
+
 ---What the command does when the script is done: waits until no cluster has an
----isolate left, those included that listeners start meanwhile.
+---isolate left, those included that listeners start meanwhile, and until the
+---listeners have heard of all.
 function Cluster.waitForAll()
-  for cluster in findBusy do cluster:wait() end
+  local count
+  repeat
+    count = countEvents()
+    local cluster = findBusy()
+    if cluster then cluster:wait() else core.pump(core.now()) end
+  until not findBusy() and countEvents() == count
 end
 
 return Cluster

@@ -46,7 +46,7 @@ static void life_left(ic_cluster *cluster) {
 static const ic_life life = {life_load, life_end, life_left};
 
 static void set_up(void) {
-  ic_scheduler_init(&scheduler);
+  ic_scheduler_init(&scheduler, 2);
   script_init(&play);
   tally_init(&left);
 }
@@ -72,7 +72,7 @@ static ic_isolate *new_isolate(void) {
 static ic_isolate *start_with(ic_message_kind kind) {
   ic_isolate *isolate = new_isolate();
   send_event(isolate, kind);
-  ic_status status = ic_scheduler_start(&scheduler, isolate);
+  ic_status status = ic_scheduler_start(&scheduler, isolate, false);
   return status == IC_OK ? isolate : NULL;
 }
 
@@ -272,7 +272,7 @@ static void one_that_comes_back_is_not_run_again(void) {
 static void one_that_still_waits_for_its_first_message_ends(void) {
   set_up();
   ic_isolate *isolate = new_isolate();
-  CHECK(ic_scheduler_start(&scheduler, isolate) == IC_OK);
+  CHECK(ic_scheduler_start(&scheduler, isolate, false) == IC_OK);
   abandon_all();
   CHECK(tally_reaches(&left, 1));
   CHECK(tally_count(&play.turns) == 0 && tally_count(&play.frees) == 1);
@@ -302,7 +302,7 @@ static void no_more_threads_is_no_memory(void) {
   set_up();
   ic_isolate *isolate = new_isolate();
   failing_at(0);
-  ic_status status = ic_scheduler_start(&scheduler, isolate);
+  ic_status status = ic_scheduler_start(&scheduler, isolate, false);
   CHECK(failing_stop() && status == IC_MEMORY);
   CHECK(ic_scheduler_abandon(&scheduler) == NULL);
   isolate->body->class->free(isolate->body);
