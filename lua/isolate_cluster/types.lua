@@ -48,8 +48,15 @@
 ---@field version string the version of the library: "0.1.0"
 local IsolateCluster = {}
 
----Options of singleNode: there are none yet.
+---What runs an isolate.
+---@alias isolate_cluster.Thread
+---| "own" # a thread for it alone
+---| "shared" # the node's pool of threads: thousands are cheap
+
+---Options of singleNode.
 ---@class (exact) isolate_cluster.NodeOptions
+---@field thread? isolate_cluster.Thread if a spawn does not say: else "own"
+---@field threads? integer isolates that the pool runs at once: else the cores
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@param options? isolate_cluster.NodeOptions
@@ -74,7 +81,7 @@ local Spawner = {}
 
 ---Options of spawnIsolate.
 ---@class (exact) isolate_cluster.SpawnOptions
----@field thread? "own" one thread for the isolate alone: the default
+---@field thread? isolate_cluster.Thread what the node says if none is given
 
 ---Spawns an isolate: [path,] entry [, properties [, options]]. A path that ends
 ---in "/" gets a number behind it; without a path, "/" does.

@@ -7,6 +7,105 @@ local shell = require "spec.support.shell"
 -- Far more than the promised timeout and a second.
 local GENEROUS = 30 -- seconds
 
+-- What runs when the signal comes: [isolate] is the body of an entry, [host]
+-- what the script does afterwards. Each says "ready" once.
+local SCRIPT = [[
+local IsolateCluster = require "isolate_cluster"
+local cluster = IsolateCluster.singleNode()
+cluster:spawnIsolate("/isolate", function(context)
+  %s
+end)
+%s
+]]
+
+local LISTENS = [[
+  context:onMessage(function() end)
+  context.onShutdownRequest = function()
+    io.write "asked"
+    context:shutdownIsolate()
+  end]]
+
+local READY = [[ print "ready" ]]
+
+-- Isolates and scripts that agree at once.
+local AGREEABLE = {
+  ["the script waits"] = { LISTENS, READY .. "cluster:wait()" },
+  ["the script is done"] = { LISTENS, READY },
+  ["the script waits for a reply"] = { LISTENS, READY
+    .. "cluster:lookupIsolate('/isolate'):request('x', { timeout = 3600 })" },
+  ["the script waits for an event"] = { LISTENS, READY
+    .. "cluster.onIsolateUp:next()" },
+  ["the script waits again and again"] = { LISTENS, READY
+    .. "while true do cluster:wait(0.01) end" },
+  ["the script loops"] = { LISTENS, READY .. "while true do end" },
+  ["the script loops in pcalls"] = { LISTENS, READY
+    .. "while true do pcall(function() while true do end end) end" },
+  ["the script loops in a coroutine"] = { LISTENS, READY
+    .. "while true do coroutine.wrap(function() while true do end end)() end" },
+  ["the script loops in a listener"] = { LISTENS, [[
+    cluster.onIsolateUp:listen(function() print "ready" while true do end end)
+    cluster:spawnIsolate(function(context) end)
+    cluster:wait()]] },
+  ["the script sleeps in C"] = { LISTENS, READY .. "os.execute 'sleep 1000'" },
+  ["the script reads from a program"] = { LISTENS, READY
+    .. "io.popen('sleep 1000'):read()" },
+}
+
+-- Isolates that have to be stopped.
+local STUBBORN = {
+  ["an isolate ignores it"] = {
+    READY .. "context.onShutdownRequest = function() end", "" },
+  ["an isolate loops"] = { READY .. "while true do end", "" },
+  ["an isolate and the script loop"] = { READY .. "while true do end",
+    "while true do end" },
+  ["an isolate sleeps in C"] = { READY .. "os.execute 'sleep 1000'", "" },
+  ["an isolate and the script sleep in C"] = {
+    READY .. "os.execute 'sleep 1000'", "os.execute 'sleep 1000'" },
+  ["the script shuts down, and would wait for long"] = {
+    [[context.onShutdownRequest = function() print "ready" end]],
+    "cluster:shutdown(3600)" },
+  ["an isolate runs programs"] = {
+    READY .. "while true do os.execute 'true' end", "" },
+}
+
+-- Starts every script at once and sends the signals when each is ready, as most
+-- of them take the whole timeout of 5 seconds.
+local function startAll(scripts, signals)
+  local runs = {}
+  for _, signal in ipairs(signals) do
+    for name, parts in pairs(scripts) do
+      runs[signal .. name] =
+        command.start(SCRIPT:format(table.unpack(parts)))
+    end
+  end
+  for _, signal in ipairs(signals) do
+    for name in pairs(scripts) do
+      runs[signal .. name]:expect "ready"
+      runs[signal .. name]:signal(signal)
+    end
+  end
+  return runs
+end
+
+local SIGNALS = { "INT", "TERM" }
+local stubborn, unread
+
+-- First of all, so that the rest of the file runs meanwhile.
+setup(function()
+  stubborn = startAll(STUBBORN, SIGNALS)
+  unread = command.start([[
+    local IsolateCluster = require "isolate_cluster"
+    local cluster = IsolateCluster.singleNode()
+    cluster:spawnIsolate(function()
+      while true do print(("x"):rep(10000)) end
+    end)
+    os.execute "echo ready >&3"
+    cluster:wait()
+  ]], { before = "mkfifo full; exec 4<>full 3>&1", stdout = "full" })
+  unread:expect "ready"
+  unread:signal "TERM"
+end)
+
 describe("isolate-cluster", function()
   local function run(arguments)
     local program = shell.quote(command.PATH)
@@ -221,99 +320,10 @@ describe("isolate-cluster run", function()
   end)
 end)
 
--- What runs when the signal comes: [isolate] is the body of an entry, [host]
--- what the script does afterwards. Each says "ready" once.
-local SCRIPT = [[
-local IsolateCluster = require "isolate_cluster"
-local cluster = IsolateCluster.singleNode()
-cluster:spawnIsolate("/isolate", function(context)
-  %s
-end)
-%s
-]]
-
-local LISTENS = [[
-  context:onMessage(function() end)
-  context.onShutdownRequest = function()
-    io.write "asked"
-    context:shutdownIsolate()
-  end]]
-
-local READY = [[ print "ready" ]]
-
--- Isolates and scripts that agree at once.
-local AGREEABLE = {
-  ["the script waits"] = { LISTENS, READY .. "cluster:wait()" },
-  ["the script is done"] = { LISTENS, READY },
-  ["the script waits for a reply"] = { LISTENS, READY
-    .. "cluster:lookupIsolate('/isolate'):request('x', { timeout = 3600 })" },
-  ["the script waits for an event"] = { LISTENS, READY
-    .. "cluster.onIsolateUp:next()" },
-  ["the script waits again and again"] = { LISTENS, READY
-    .. "while true do cluster:wait(0.01) end" },
-  ["the script loops"] = { LISTENS, READY .. "while true do end" },
-  ["the script loops in pcalls"] = { LISTENS, READY
-    .. "while true do pcall(function() while true do end end) end" },
-  ["the script loops in a coroutine"] = { LISTENS, READY
-    .. "while true do coroutine.wrap(function() while true do end end)() end" },
-  ["the script loops in a listener"] = { LISTENS, [[
-    cluster.onIsolateUp:listen(function() print "ready" while true do end end)
-    cluster:spawnIsolate(function(context) end)
-    cluster:wait()]] },
-  ["the script sleeps in C"] = { LISTENS, READY .. "os.execute 'sleep 1000'" },
-  ["the script reads from a program"] = { LISTENS, READY
-    .. "io.popen('sleep 1000'):read()" },
-  ["the script shuts down"] = { LISTENS .. [[
-    context.onShutdownRequest = function()
-      print "ready"
-      context:after(0.2, function()
-        io.write "asked"
-        context:shutdownIsolate()
-      end)
-    end]], "cluster:shutdown(3600)" },
-}
-
--- Isolates that have to be stopped.
-local STUBBORN = {
-  ["an isolate ignores it"] = {
-    READY .. "context.onShutdownRequest = function() end", "" },
-  ["an isolate loops"] = { READY .. "while true do end", "" },
-  ["an isolate and the script loop"] = { READY .. "while true do end",
-    "while true do end" },
-  ["an isolate sleeps in C"] = { READY .. "os.execute 'sleep 1000'", "" },
-  ["an isolate and the script sleep in C"] = {
-    READY .. "os.execute 'sleep 1000'", "os.execute 'sleep 1000'" },
-  ["an isolate runs programs"] = {
-    READY .. "while true do os.execute 'true' end", "" },
-}
-
--- Starts every script at once and sends the signals when each is ready, as most
--- of them take the whole timeout of 5 seconds.
-local function startAll(scripts, signals)
-  local runs = {}
-  for _, signal in ipairs(signals) do
-    for name, parts in pairs(scripts) do
-      runs[signal .. name] =
-        command.start(SCRIPT:format(table.unpack(parts)))
-    end
-  end
-  for _, signal in ipairs(signals) do
-    for name in pairs(scripts) do
-      runs[signal .. name]:expect "ready"
-      runs[signal .. name]:signal(signal)
-    end
-  end
-  return runs
-end
-
 describe("a signal", function()
-  local SIGNALS = { "INT", "TERM" }
-  local agreeable, stubborn
+  local agreeable
 
-  setup(function()
-    stubborn = startAll(STUBBORN, SIGNALS)
-    agreeable = startAll(AGREEABLE, SIGNALS)
-  end)
+  setup(function() agreeable = startAll(AGREEABLE, SIGNALS) end)
 
   for _, signal in ipairs(SIGNALS) do
     for name in pairs(AGREEABLE) do
@@ -378,18 +388,7 @@ describe("a signal", function()
   end)
 
   it("ends a process whose output nobody takes", function()
-    local run = command.start([[
-      local IsolateCluster = require "isolate_cluster"
-      local cluster = IsolateCluster.singleNode()
-      cluster:spawnIsolate(function()
-        while true do print(("x"):rep(10000)) end
-      end)
-      os.execute "echo ready >&3"
-      cluster:wait()
-    ]], { before = "mkfifo full; exec 4<>full", stdout = "full 3>&1" })
-    run:expect "ready"
-    run:signal "TERM"
-    local result = run:finish()
+    local result = unread:finish()
 
     assert.equal(0, result.status)
     assert.is_true(result.seconds < GENEROUS)

@@ -25,10 +25,11 @@ describe("The module", function()
 
   it("refuses options of singleNode that it does not know", function()
     local text = raised(function()
-      IsolateCluster.singleNode { threads = 4 }
+      IsolateCluster.singleNode { nodes = 4 }
     end)
 
-    assert.matches("^unknown option the string 'threads' of singleNode; ", text)
+    assert.equal("unknown option the string 'nodes' of singleNode; it knows "
+      .. "thread, threads", text)
   end)
 
   it("refuses options of singleNode that are no table", function()
@@ -90,11 +91,12 @@ describe("A cluster", function()
     end))
     assert.equal("unknown option 1 of spawnIsolate; it knows thread",
       raised(function() cluster:spawnIsolate(idle, nil, { "own" }) end))
-    assert.equal("option 'thread' must be 'own', got the string 'shared'",
+    assert.equal("option 'thread' must be 'own' or 'shared', got the string "
+      .. "'green'",
       raised(function()
-        cluster:spawnIsolate("/a", idle, nil, { thread = "shared" })
+        cluster:spawnIsolate("/a", idle, nil, { thread = "green" })
       end))
-    assert.equal("option 'thread' must be 'own', got 4",
+    assert.equal("option 'thread' must be 'own' or 'shared', got 4",
       raised(function() cluster:spawnIsolate(idle, {}, { thread = 4 }) end))
     assert.equal("the options of spawnIsolate must be a table, got the "
       .. "string 'own'",
@@ -296,7 +298,7 @@ describe("A context", function()
         of(function() context:spawnIsolate() end),
         of(function() context:spawnIsolate("/a", {}) end),
         of(function()
-          context:spawnIsolate(idle, nil, { thread = "shared" })
+          context:spawnIsolate(idle, nil, { thread = "green" })
         end),
         of(function() context:spawnIsolate(idle, nil, { cpu = 1 }) end),
         of(function() context:spawnIsolate(function() return idle end) end),
@@ -306,8 +308,8 @@ describe("A context", function()
 
     assert.matches("^the entry must be a function, .*, got nil$", texts[1])
     assert.matches("^an entry must follow the path '/a'", texts[2])
-    assert.equal("option 'thread' must be 'own', got the string 'shared'",
-      texts[3])
+    assert.equal("option 'thread' must be 'own' or 'shared', got the string "
+      .. "'green'", texts[3])
     assert.equal("unknown option the string 'cpu' of spawnIsolate; it knows "
       .. "thread", texts[4])
     assert.matches("^entry captures 'idle' %(.*refusals_spec.lua:%d+%); pass "

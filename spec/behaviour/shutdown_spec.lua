@@ -232,16 +232,16 @@ describe("cluster:shutdown", function()
     assert.equal(cluster:stats().spawned, cluster:stats().ended)
   end)
 
-  it("answers the requests that nobody will answer", function()
-    cluster:spawnIsolate("/silent", function(context)
-      context:onMessage(function() end)
+  it("answers the requests that nobody has read", function()
+    local silent = cluster:spawnIsolate("/silent", function(context)
+      context.onShutdownRequest = function() context:shutdownIsolate() end
     end)
     cluster:spawnIsolate("/asker", function(context)
       context.onShutdownRequest = function() end
-      local silent = context:lookupIsolate "/silent"
+      local silent = context:property "silent"
       local _, _, code = silent:request("?", { timeout = 3600 })
       if code == "gone" then context:shutdownIsolate() end
-    end)
+    end, { silent = silent })
 
     assert.is_true(cluster:shutdown(DEADLINE))
   end)

@@ -13,12 +13,14 @@ static ic_isolate *isolates[MANY];
 
 static void set_up(void) {
   ic_alarms_init(&alarms);
-  for (int i = 0; i < MANY; i++) ic_isolate_new("/a", &isolates[i]);
+  for (int i = 0; i < MANY; i++)
+    ic_isolate_new("/a", &isolates[i]);
 }
 
 static void tear_down(void) {
   ic_alarms_fini(&alarms);
-  for (int i = 0; i < MANY; i++) ic_isolate_release(isolates[i]);
+  for (int i = 0; i < MANY; i++)
+    ic_isolate_release(isolates[i]);
 }
 
 static unsigned users_of(ic_isolate *isolate) {
@@ -43,7 +45,8 @@ static void rings_the_nearest_first(void) {
   CHECK(ic_alarms_take_due(&alarms, 30, &next) == isolates[0]);
   CHECK(!ic_alarms_take_due(&alarms, 30, &next) && next == IC_NEVER);
 
-  for (int i = 0; i < 3; i++) ic_isolate_release(isolates[i]);
+  for (int i = 0; i < 3; i++)
+    ic_isolate_release(isolates[i]);
   tear_down();
 }
 
@@ -90,7 +93,8 @@ static int64_t nearest_wanted(void) {
 
 static int index_of(const ic_isolate *isolate) {
   int i = 0;
-  while (isolates[i] != isolate) i++;
+  while (isolates[i] != isolate)
+    i++;
   return i;
 }
 
@@ -123,13 +127,16 @@ static void take_one(void) {
 static void keeps_its_order_in_any_use(void) {
   set_up();
   unsigned seed = 7;
-  for (int i = 0; i < MANY; i++) wanted[i] = IC_NEVER;
+  for (int i = 0; i < MANY; i++)
+    wanted[i] = IC_NEVER;
   for (int round = 0; round < ROUNDS; round++) {
     CALL(change_one(&seed));
     if (round % 5 == 0) CALL(take_one());
   }
-  while (nearest_wanted() != IC_NEVER) CALL(take_one());
-  for (int i = 0; i < MANY; i++) CHECK(users_of(isolates[i]) == 1);
+  while (nearest_wanted() != IC_NEVER)
+    CALL(take_one());
+  for (int i = 0; i < MANY; i++)
+    CHECK(users_of(isolates[i]) == 1);
   tear_down();
 }
 
@@ -175,7 +182,8 @@ static void counts_stay_right_with_many_threads(void) {
   for (int i = 0; i < THREADS; i++) {
     ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, set_and_remove, NULL);
   }
-  for (int i = 0; i < THREADS; i++) ic_thread_join(threads[i]);
+  for (int i = 0; i < THREADS; i++)
+    ic_thread_join(threads[i]);
   atomic_store(&setters_are_done, true);
   ic_thread_join(ringer);
 
@@ -192,7 +200,8 @@ static void counts_stay_right_with_many_threads(void) {
     CHECK(users_of(due) == 2);
     ic_isolate_release(due);
   }
-  for (int i = 0; i < MANY; i++) CHECK(users_of(isolates[i]) == 1);
+  for (int i = 0; i < MANY; i++)
+    CHECK(users_of(isolates[i]) == 1);
   tear_down();
 }
 

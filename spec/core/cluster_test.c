@@ -568,7 +568,8 @@ static void note_report(void *context, const char *path, const char *text) {
 
 static void reports_to_whom_the_options_name(void) {
   bool reported = false;
-  ic_cluster_options options = {note_report, &reported};
+  ic_cluster_options options = {.report = note_report,
+                                .report_context = &reported};
   ic_cluster *made = NULL;
   CHECK(ic_cluster_new(&options, &made) == IC_OK);
   CHECK(ic_cluster_report(made, "/a", "why") && reported);

@@ -9,11 +9,13 @@ enum { MANY = 1000, THREADS = 4 };
 static ic_isolate *isolates[MANY];
 
 static void make_isolates(void) {
-  for (int i = 0; i < MANY; i++) ic_isolate_new("/a", &isolates[i]);
+  for (int i = 0; i < MANY; i++)
+    ic_isolate_new("/a", &isolates[i]);
 }
 
 static void free_isolates(void) {
-  for (int i = 0; i < MANY; i++) ic_isolate_release(isolates[i]);
+  for (int i = 0; i < MANY; i++)
+    ic_isolate_release(isolates[i]);
 }
 
 static void gives_in_the_order_of_putting(void) {
@@ -23,9 +25,11 @@ static void gives_in_the_order_of_putting(void) {
   CHECK(ic_run_queue_is_empty(&queue) && !ic_run_queue_take(&queue));
 
   for (int round = 0; round < 3; round++) {
-    for (int i = 0; i < 5; i++) ic_run_queue_put(&queue, isolates[i]);
+    for (int i = 0; i < 5; i++)
+      ic_run_queue_put(&queue, isolates[i]);
     CHECK(!ic_run_queue_is_empty(&queue));
-    for (int i = 0; i < 5; i++) CHECK(ic_run_queue_take(&queue) == isolates[i]);
+    for (int i = 0; i < 5; i++)
+      CHECK(ic_run_queue_take(&queue) == isolates[i]);
     CHECK(ic_run_queue_is_empty(&queue) && !ic_run_queue_take(&queue));
   }
 
@@ -56,12 +60,15 @@ static void each_is_taken_once_by_many_threads(void) {
   for (int i = 0; i < THREADS; i++) {
     ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, move_all, NULL);
   }
-  for (int i = 0; i < MANY; i++) ic_run_queue_put(&from, isolates[i]);
-  for (int i = 0; i < THREADS; i++) ic_thread_join(threads[i]);
+  for (int i = 0; i < MANY; i++)
+    ic_run_queue_put(&from, isolates[i]);
+  for (int i = 0; i < THREADS; i++)
+    ic_thread_join(threads[i]);
 
   CHECK(ic_run_queue_is_empty(&from));
   int count = 0;
-  while (ic_run_queue_take(&to)) count++;
+  while (ic_run_queue_take(&to))
+    count++;
   CHECK(count == MANY);
   free_isolates();
   ic_run_queue_fini(&from);

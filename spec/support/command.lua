@@ -40,8 +40,9 @@ echo $PPID
 sh program.sh &
 wait $!
 status=$?
+read seconds _ </proc/uptime
 echo
-echo "]] .. END_MARK .. [[ $status"
+echo "]] .. END_MARK .. [[ $status $seconds"
 ]]
 
 local function now()
@@ -107,13 +108,16 @@ end
 function Run:line()
   if self.status then return nil end
   local line = self.pipe:read()
-  local status = line and line:match("^" .. END_MARK .. " (%d+)$")
+  local status, ended
+  if line then
+    status, ended = line:match("^" .. END_MARK .. " (%d+) (%S+)$")
+  end
   if line and not status then
     table.insert(self.lines, line)
     return line
   end
   self.status = status and math.tointeger(status) or "hung"
-  self.seconds = now() - self.started
+  self.seconds = (tonumber(ended) or now()) - self.started
   return nil
 end
 

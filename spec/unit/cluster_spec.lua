@@ -11,13 +11,15 @@ describe("A cluster", function()
     nodes, events = {}, {}
     core = FakeCore.new {
       isPumping = function() return false end,
-      newCluster = function()
-        local node = { key = #nodes + 1, up = true, live = 0, agreed = true }
+      newCluster = function(isShared, threads)
+        local node = { key = #nodes + 1, up = true, live = 0, agreed = true,
+          version = 0, isShared = isShared, threads = threads }
         nodes[node.key] = node
         return node
       end,
       clusterKey = function(node) return node.key end,
       isUp = function(node) return node.up end,
+      version = function(node) return node.version end,
       watch = function(node, up, down) node.watches = { up, down } end,
       liveIsolates = function(node) return node.live end,
       beginShutdown = function(node, timeout)
@@ -52,6 +54,13 @@ describe("A cluster", function()
 
     assert.is_false(cluster.up)
     assert.equal("cluster (down)", tostring(cluster))
+  end)
+
+  it("is made with what runs its isolates", function()
+    Cluster.new(true, 4)
+
+    assert.is_nil(nodes[1].isShared)
+    assert.same({ true, 4 }, { nodes[2].isShared, nodes[2].threads })
   end)
 
   it("has no field that nobody knows", function()
@@ -272,6 +281,22 @@ describe("A cluster", function()
 
     assert.is_true(other.up)
     assert.same({}, events)
+  end)
+
+  it("is waited for until its listeners have heard of all", function()
+    local heard = {}
+    cluster.onIsolateUp:listen(function(ref) table.insert(heard, ref) end)
+    events = {
+      function()
+        core:raise("up", "first", 1)
+        nodes[1].version = 1
+      end,
+      function() core:raise("up", "second", 1) end,
+    }
+
+    Cluster.waitForAll()
+
+    assert.same({ "first", "second" }, heard)
   end)
 
   it("says in its figures whether it is up", function()

@@ -54,10 +54,26 @@ describe("IsolateCluster.singleNode", function()
     assert.is_true(second:shutdown())
   end)
 
-  it("refuses options, as it has none yet", function()
+  it("takes what runs the isolates, and how many threads may", function()
+    for _, thread in ipairs { "own", "shared" } do
+      local cluster = IsolateCluster.singleNode {
+        thread = thread, threads = 1 }
+      assert.is_true(cluster:shutdown())
+    end
+  end)
+
+  it("refuses options that it does not know", function()
     assert.equal("unknown option the string 'name' of singleNode; "
-      .. "it has none yet",
+      .. "it knows thread, threads",
       refusal.of(function() IsolateCluster.singleNode { name = "n" } end))
+    assert.equal("option 'thread' must be 'own' or 'shared', got true",
+      refusal.of(function() IsolateCluster.singleNode { thread = true } end))
+    for _, threads in ipairs { 0, 1025, 1.5, "2" } do
+      assert.matches("^option 'threads' must be an integer from 1 to 1024, got",
+        refusal.of(function()
+          IsolateCluster.singleNode { threads = threads }
+        end))
+    end
     assert.equal("the options of singleNode must be a table, got 5",
       refusal.of(function() IsolateCluster.singleNode(5) end))
   end)

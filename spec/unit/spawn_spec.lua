@@ -22,9 +22,10 @@ describe("A spawn", function()
   before_each(function()
     spawned = {}
     core = FakeCore.new {
-      spawn = function(handle, path, kind, what, properties, ticket)
+      spawn = function(handle, path, kind, what, properties, ticket, isShared)
         table.insert(spawned, { handle = handle, path = path, kind = kind,
-          entry = what, properties = properties, ticket = ticket })
+          entry = what, properties = properties, ticket = ticket,
+          isShared = isShared })
         if kind == "module" then return false end
         return "the ref"
       end,
@@ -62,8 +63,12 @@ describe("A spawn", function()
   end)
 
   it("takes the option of its thread", function()
-    assert.equal("/a", given("/a", entry, nil, { thread = "own" }).path)
-    assert.is_nil(given(entry, nil, { thread = "own" }).path)
+    local own = given("/a", entry, nil, { thread = "own" })
+    local shared = given(entry, nil, { thread = "shared" })
+
+    assert.same({ "/a", false }, { own.path, own.isShared })
+    assert.same({ nil, true }, { shared.path, shared.isShared })
+    assert.is_nil(given(entry, nil, {}).isShared)
   end)
 
   it("tells a file by its ending, with a path or without", function()
@@ -146,8 +151,9 @@ describe("A spawn", function()
     it("with an option that is unknown", function()
       assert.equal("unknown option the string 'memory' of spawnIsolate; "
         .. "it knows thread", complaint(entry, nil, { memory = "64MB" }))
-      assert.equal("option 'thread' must be 'own', got the string 'shared'",
-        complaint(entry, nil, { thread = "shared" }))
+      assert.equal("option 'thread' must be 'own' or 'shared', "
+        .. "got the string 'pool'",
+        complaint(entry, nil, { thread = "pool" }))
       assert.equal("the options of spawnIsolate must be a table, got true",
         complaint("/a", entry, {}, true))
     end)

@@ -84,15 +84,24 @@ static int push_failure(lua_State *L, ic_status status, const char *text) {
 
 static ic_event event_of(ic_message_kind kind) {
   switch (kind) {
-    case IC_MESSAGE_START: return IC_EVENT_START;
-    case IC_MESSAGE_REPLY: return IC_EVENT_REPLY;
-    case IC_MESSAGE_SPAWNED: return IC_EVENT_SPAWNED;
-    case IC_MESSAGE_UP: return IC_EVENT_UP;
-    case IC_MESSAGE_DOWN: return IC_EVENT_DOWN;
-    case IC_MESSAGE_SHUTDOWN: return IC_EVENT_SHUTDOWN;
-    case IC_MESSAGE_NODE_EMPTY: return IC_EVENT_EMPTY;
-    case IC_MESSAGE_NODE_DOWN: return IC_EVENT_NODE_DOWN;
-    default: return IC_EVENT_COUNT;
+    case IC_MESSAGE_START:
+      return IC_EVENT_START;
+    case IC_MESSAGE_REPLY:
+      return IC_EVENT_REPLY;
+    case IC_MESSAGE_SPAWNED:
+      return IC_EVENT_SPAWNED;
+    case IC_MESSAGE_UP:
+      return IC_EVENT_UP;
+    case IC_MESSAGE_DOWN:
+      return IC_EVENT_DOWN;
+    case IC_MESSAGE_SHUTDOWN:
+      return IC_EVENT_SHUTDOWN;
+    case IC_MESSAGE_NODE_EMPTY:
+      return IC_EVENT_EMPTY;
+    case IC_MESSAGE_NODE_DOWN:
+      return IC_EVENT_NODE_DOWN;
+    default:
+      return IC_EVENT_COUNT;
   }
 }
 
@@ -102,9 +111,8 @@ static int push_event(ic_lua_body *body, lua_State *L,
   switch (message->kind) {
     case IC_MESSAGE_REPLY:
       lua_pushinteger(L, (lua_Integer)message->request);
-      lua_pushinteger(L, message->sender
-                             ? (lua_Integer)message->sender->cluster_key
-                             : 0);
+      lua_pushinteger(
+          L, message->sender ? (lua_Integer)message->sender->cluster_key : 0);
       if (message->status != IC_OK) {
         return 2 + push_failure(L, message->status, message->text);
       }
@@ -129,7 +137,8 @@ static int push_event(ic_lua_body *body, lua_State *L,
     case IC_MESSAGE_NODE_DOWN:
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
       return 1;
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -247,7 +256,8 @@ static void report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
   lua_xmove(co, L, 1);
   if (ic_body_call(body, L, IC_EVENT_ERROR, 2, 0)) return;
   const char *text = lua_tostring(co, -1);
-  ic_body_report(body, text ? text : "an error, and another while reporting it");
+  ic_body_report(body,
+                 text ? text : "an error, and another while reporting it");
 }
 
 // --- Turns ------------------------------------------------------------------
@@ -291,8 +301,8 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, "a turn");
   body->timers_had_turn = false;
-  for (int status = LUA_YIELD; status != LUA_OK && !body->stopping &&
-                               !ic_body_is_killed(body);) {
+  for (int status = LUA_YIELD;
+       status != LUA_OK && !body->stopping && !ic_body_is_killed(body);) {
     lua_State *co = push_dispatcher(L);
     int results = 0;
     ic_value_scratch_reset(&body->scratch);
@@ -375,7 +385,8 @@ void ic_body_init(ic_lua_body *body) {
   *body = (ic_lua_body){.handler = LUA_NOREF, .deadline_ns = IC_NEVER};
   body->queue_end = &body->queue;
   body->held_end = &body->held;
-  for (int i = 0; i < IC_EVENT_COUNT; i++) body->events[i] = LUA_NOREF;
+  for (int i = 0; i < IC_EVENT_COUNT; i++)
+    body->events[i] = LUA_NOREF;
   ic_value_scratch_init(&body->scratch);
   body->hooks = ic_lua_ref_hooks(body);
 }
@@ -423,14 +434,19 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 
 // --- For Lua ----------------------------------------------------------------
 
-static const char *const event_names[] = {
-    [IC_EVENT_START] = "start",       [IC_EVENT_REPLY] = "reply",
-    [IC_EVENT_SPAWNED] = "spawned",   [IC_EVENT_UP] = "up",
-    [IC_EVENT_DOWN] = "down",         [IC_EVENT_SHUTDOWN] = "shutdown",
-    [IC_EVENT_TIMER] = "timer",       [IC_EVENT_EMPTY] = "empty",
-    [IC_EVENT_NODE_DOWN] = "nodeDown", [IC_EVENT_ERROR] = "error",
-    [IC_EVENT_ALIVE] = "alive",       [IC_EVENT_END] = "ending",
-    [IC_EVENT_COUNT] = NULL};
+static const char *const event_names[] = {[IC_EVENT_START] = "start",
+                                          [IC_EVENT_REPLY] = "reply",
+                                          [IC_EVENT_SPAWNED] = "spawned",
+                                          [IC_EVENT_UP] = "up",
+                                          [IC_EVENT_DOWN] = "down",
+                                          [IC_EVENT_SHUTDOWN] = "shutdown",
+                                          [IC_EVENT_TIMER] = "timer",
+                                          [IC_EVENT_EMPTY] = "empty",
+                                          [IC_EVENT_NODE_DOWN] = "nodeDown",
+                                          [IC_EVENT_ERROR] = "error",
+                                          [IC_EVENT_ALIVE] = "alive",
+                                          [IC_EVENT_END] = "ending",
+                                          [IC_EVENT_COUNT] = NULL};
 
 // on(event, function): what handles the event from now on.
 static int on(lua_State *L) {
@@ -561,21 +577,20 @@ static int pump(lua_State *L) {
 }
 
 void ic_body_open(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"on", on},
-      {"setHandler", set_handler},
-      {"setDeadline", set_deadline},
-      {"now", now},
-      {"yield", yield},
-      {"stop", stop},
-      {"exit", exit_now},
-      {"traceback", traceback},
-      {"report", report},
-      {"countLateReply", count_late_reply},
-      {"isPumping", is_pumping},
-      {"isIsolate", is_isolate},
-      {"pump", pump},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"on", on},
+                                       {"setHandler", set_handler},
+                                       {"setDeadline", set_deadline},
+                                       {"now", now},
+                                       {"yield", yield},
+                                       {"stop", stop},
+                                       {"exit", exit_now},
+                                       {"traceback", traceback},
+                                       {"report", report},
+                                       {"countLateReply", count_late_reply},
+                                       {"isPumping", is_pumping},
+                                       {"isIsolate", is_isolate},
+                                       {"pump", pump},
+                                       {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
   lua_pushvalue(L, -2);

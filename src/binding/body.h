@@ -53,8 +53,8 @@ typedef struct {
 
 typedef struct {
   ic_body base;
-  lua_State *L;      // the state's main thread; NULL before load
-  ic_arena *arena;   // all memory of the state; NULL for a host
+  lua_State *L;     // the state's main thread; NULL before load
+  ic_arena *arena;  // all memory of the state; NULL for a host
   bool is_host;
   bool default_shared;  // a host's: clusters whose options do not say
 
@@ -67,7 +67,7 @@ typedef struct {
   ic_message **held_end;
   ic_message *current;  // in use by C code that may raise; the body frees it
 
-  int handler;            // registry ref of the message handler, or LUA_NOREF
+  int handler;  // registry ref of the message handler, or LUA_NOREF
   bool handler_wants_message;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   int64_t deadline_ns;         // of the nearest timer
@@ -83,8 +83,8 @@ typedef struct {
   ic_entry entry;
   ic_value_scratch scratch;
   ic_value_hooks hooks;
-  ic_ref_list refs;                 // of the value being encoded
-  const ic_message *decoding;       // whose refs are being decoded
+  ic_ref_list refs;            // of the value being encoded
+  const ic_message *decoding;  // whose refs are being decoded
   ic_output output;
 } ic_lua_body;
 
@@ -146,8 +146,8 @@ void ic_body_interrupt(ic_body *base);
 static inline bool ic_body_is_killed(const ic_lua_body *body) {
   if (body->exiting) return true;
   ic_isolate *isolate = body->base.isolate;
-  return isolate && atomic_load_explicit(&isolate->killed,
-                                         memory_order_relaxed);
+  return isolate &&
+         atomic_load_explicit(&isolate->killed, memory_order_relaxed);
 }
 
 #endif

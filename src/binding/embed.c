@@ -33,8 +33,9 @@ static ic_status copy_entry(const ic_spawn_options *options, ic_entry *out) {
     if (copied) memcpy(out->bytes, options->source, out->size);
   } else {
     out->kind = options->file ? IC_ENTRY_FILE : IC_ENTRY_MODULE;
-    copied = copied && copy_text(options->file ? options->file : options->module,
-                                 &out->bytes);
+    copied =
+        copied &&
+        copy_text(options->file ? options->file : options->module, &out->bytes);
   }
   if (copied) return IC_OK;
   ic_entry_fini(out);
@@ -50,8 +51,8 @@ static ic_status wait_for_spawned(ic_isolate *waiter, ic_isolate *isolate,
                                   char **text) {
   for (;;) {
     bool given_up = ic_mailbox_is_closed(&isolate->mailbox);
-    ic_message *event = ic_isolate_take(
-        waiter, given_up ? 0 : ic_deadline_ns(LOOK_EVERY_MS));
+    ic_message *event =
+        ic_isolate_take(waiter, given_up ? 0 : ic_deadline_ns(LOOK_EVERY_MS));
     if (event) {
       ic_status status = event->status;
       *text = event->text;
@@ -106,4 +107,6 @@ ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
   return status;
 }
 
-void ic_free(void *text) { free(text); }
+void ic_free(void *text) {
+  free(text);
+}

@@ -53,8 +53,8 @@ static void warn(void *context, const char *piece, int to_continue) {
       return;
     }
     if (!body->warnings_are_off) {
-      fprintf(body->output.err.file, "isolate-cluster: warning in %s: ",
-              body->base.isolate->path);
+      fprintf(body->output.err.file,
+              "isolate-cluster: warning in %s: ", body->base.isolate->path);
     }
   }
   body->warning_continues = to_continue != 0;
@@ -93,11 +93,15 @@ static void load_entry(lua_State *L, const ic_entry *entry) {
       status = luaL_loadbufferx(L, entry->bytes, entry->size, "=entry", "b");
       break;
     case IC_ENTRY_SOURCE:
-      status = luaL_loadbufferx(L, entry->bytes, entry->size,
-                                entry->chunk_name, "t");
+      status = luaL_loadbufferx(L, entry->bytes, entry->size, entry->chunk_name,
+                                "t");
       break;
-    case IC_ENTRY_FILE: status = luaL_loadfile(L, entry->bytes); break;
-    case IC_ENTRY_MODULE: load_module(L, entry); return;
+    case IC_ENTRY_FILE:
+      status = luaL_loadfile(L, entry->bytes);
+      break;
+    case IC_ENTRY_MODULE:
+      load_module(L, entry);
+      return;
   }
   if (status != LUA_OK) lua_error(L);
 }

@@ -138,7 +138,8 @@ static int list_refs(lua_State *L) {
 
 // version(handle) -> a number that rises with each up and down
 static int version(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)ic_registry_version(&check_cluster(L)->registry));
+  lua_pushinteger(
+      L, (lua_Integer)ic_registry_version(&check_cluster(L)->registry));
   return 1;
 }
 
@@ -160,8 +161,8 @@ static int watch(lua_State *L) {
 
 // The copy of a string on the stack; NULL where there is none, or no memory.
 static char *copy_string(lua_State *L, int index) {
-  const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index)
-                                                       : NULL;
+  const char *text =
+      lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
   return text ? strdup(text) : NULL;
 }
 

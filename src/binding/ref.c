@@ -111,8 +111,8 @@ static void revive(void *context, lua_State *L) {
   if (!lua_istable(L, -1) || lua_rawlen(L, -1) != 5) return;
   lua_rawgeti(L, -1, 1);
   const char *name = lua_tostring(L, -1);
-  bool is_ref = lua_type(L, -1) == LUA_TSTRING &&
-                strcmp(name, IC_REF_TYPE_NAME) == 0;
+  bool is_ref =
+      lua_type(L, -1) == LUA_TSTRING && strcmp(name, IC_REF_TYPE_NAME) == 0;
   lua_pop(L, 1);
   if (!is_ref || !read_number(L, 2, &key) || !read_number(L, 3, &id) ||
       !read_number(L, 5, &request)) {
@@ -158,8 +158,8 @@ static ic_status append_extras(lua_State *L, ic_lua_body *body,
   ic_status status = IC_OK;
   if (behind->correlation != 0) {
     lua_pushvalue(L, behind->correlation);
-    status = ic_value_encode(L, &body->scratch, &body->hooks, "correlationId",
-                             out);
+    status =
+        ic_value_encode(L, &body->scratch, &body->hooks, "correlationId", out);
     if (status != IC_OK) return status;
   } else if (behind->answered) {
     const ic_message *answered = behind->answered;
@@ -270,8 +270,10 @@ static void take_option(lua_State *L, send_options *options) {
     options->reply_to = ic_lua_ref_test(L, -1);
     if (!options->reply_to) option_error(L, name, "a ref");
   } else {
-    luaL_error(L, "unknown option '%s'; a send takes type, correlationId and "
-                  "replyTo", name);
+    luaL_error(L,
+               "unknown option '%s'; a send takes type, correlationId and "
+               "replyTo",
+               name);
   }
   lua_pushvalue(L, -2);
 }
@@ -284,7 +286,8 @@ static send_options check_options(lua_State *L, int index) {
     luaL_error(L, "the options are a table, got %s", luaL_typename(L, index));
   }
   lua_pushnil(L);
-  while (lua_next(L, index)) take_option(L, &options);
+  while (lua_next(L, index))
+    take_option(L, &options);
   return options;
 }
 

@@ -30,7 +30,8 @@ ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
   size_t in_use = buffer->headroom + buffer->size;
   if (more > SIZE_MAX / 2 - in_use) return IC_MEMORY;
   size_t block_bytes = FIRST_BLOCK_BYTES;
-  while (block_bytes < in_use + more) block_bytes *= 2;
+  while (block_bytes < in_use + more)
+    block_bytes *= 2;
   uint8_t *block = realloc(block_of(buffer), block_bytes);
   if (!block) return IC_MEMORY;
   buffer->bytes = block + buffer->headroom;

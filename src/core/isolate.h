@@ -99,9 +99,9 @@ struct ic_isolate {
   bool has_begun;  // the thread's that runs it: the first message is handled
 
   // Isolates of the pool only.
-  ic_pool *pool;                            // NULL: it has a thread of its own
-  void (*schedule)(ic_isolate *isolate);    // it was asleep, and is to be run
-  void (*finish)(ic_isolate *isolate);      // it is over
+  ic_pool *pool;                          // NULL: it has a thread of its own
+  void (*schedule)(ic_isolate *isolate);  // it was asleep, and is to be run
+  void (*finish)(ic_isolate *isolate);    // it is over
   ic_isolate *next_runnable;  // guard: the mutex of the queue that it is in
   size_t alarm_place;         // guard: the alarms' mutex
   _Atomic int64_t alarm_ns;   // written with the alarms' mutex; IC_NEVER: none

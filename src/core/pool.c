@@ -32,14 +32,6 @@ ic_status ic_pool_new(size_t threads, ic_pool **out) {
   return IC_OK;
 }
 
-static void abandon_all_locked(ic_pool *pool) {
-  ic_worker *next;
-  for (ic_worker *worker = pool->workers; worker; worker = next) {
-    next = worker->next;
-    ic_worker_abandon_locked(worker, NULL);
-  }
-}
-
 // Waits until each worker has ended. All isolates have left or are abandoned,
 // so what still runs after a while is not waited for.
 static void stop_workers(ic_pool *pool) {
@@ -50,7 +42,7 @@ static void stop_workers(ic_pool *pool) {
   }
   while (pool->worker_count > 0) {
     if (ic_condition_wait(&pool->left, &pool->mutex, give_up_ns)) continue;
-    abandon_all_locked(pool);
+    ic_worker_abandon_all_locked(pool);
     give_up_ns = ic_deadline_ns(STOP_GRACE_MS);
   }
   ic_worker *ended = pool->ended;
@@ -94,16 +86,7 @@ void ic_pool_interrupt(ic_pool *pool) {
 }
 
 void ic_pool_abandon(ic_pool *pool, ic_isolate *isolate) {
-  bool was_run = false;
-  ic_mutex_lock(&pool->mutex);
-  // One that is abandoned may be freed at once.
-  for (ic_worker *worker = pool->workers, *next; worker && !was_run;
-       worker = next) {
-    next = worker->next;
-    was_run = ic_worker_abandon_locked(worker, isolate);
-  }
-  ic_mutex_unlock(&pool->mutex);
-  if (was_run) {
+  if (ic_worker_abandon_isolate(pool, isolate)) {
     ic_worker_wake_one(pool);
   } else if (ic_mailbox_rouse(&isolate->mailbox)) {
     ic_worker_inject(pool, isolate);

@@ -48,7 +48,9 @@ void ic_pool_free(ic_pool *pool);
 void ic_pool_add(ic_pool *pool, ic_isolate *isolate);
 
 // Interrupts every worker that runs an isolate; those whose isolate is killed
-// give it up.
+// give it up. To be repeated, with the rousing of what sleeps, until all have
+// ended: an interrupt may come where it has no effect, and a rouse just before
+// the isolate falls asleep.
 void ic_pool_interrupt(ic_pool *pool);
 
 // [isolate], which is killed, is not waited for any more. The worker that runs it

@@ -7,7 +7,9 @@ void ic_run_queue_init(ic_run_queue *queue) {
   ic_mutex_init(&queue->mutex);
 }
 
-void ic_run_queue_fini(ic_run_queue *queue) { ic_mutex_fini(&queue->mutex); }
+void ic_run_queue_fini(ic_run_queue *queue) {
+  ic_mutex_fini(&queue->mutex);
+}
 
 void ic_run_queue_put(ic_run_queue *queue, ic_isolate *isolate) {
   isolate->next_runnable = NULL;

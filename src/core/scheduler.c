@@ -188,7 +188,8 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   while (scheduler->running > 0 &&
          ic_condition_wait(&scheduler->left, &scheduler->mutex, deadline_ns)) {
   }
-  while (scheduler->newest) abandon_locked(scheduler, scheduler->newest);
+  while (scheduler->newest)
+    abandon_locked(scheduler, scheduler->newest);
   bool has_ended = scheduler->has_ended;
   ic_thread ended = scheduler->ended;
   scheduler->has_ended = false;
@@ -199,4 +200,6 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   if (pool) ic_pool_stop(pool);
 }
 
-void ic_scheduler_adopt(ic_isolate *isolate) { ic_turn_enter(isolate); }
+void ic_scheduler_adopt(ic_isolate *isolate) {
+  ic_turn_enter(isolate);
+}

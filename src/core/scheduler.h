@@ -11,14 +11,14 @@
 
 struct ic_scheduler {
   ic_mutex mutex;
-  ic_condition left;     // with [running]
-  size_t pool_threads;   // written once
+  ic_condition left;    // with [running]
+  size_t pool_threads;  // written once
   // Guard of all that follows: mutex.
-  size_t running;      // isolates that have not left
+  size_t running;  // isolates that have not left
   bool has_ended;
-  ic_thread ended;     // an own thread that has ended, to be joined
-  ic_isolate *newest;  // isolates that have not left
-  ic_pool *pool;       // or NULL, before the first isolate needs it
+  ic_thread ended;        // an own thread that has ended, to be joined
+  ic_isolate *newest;     // isolates that have not left
+  ic_pool *pool;          // or NULL, before the first isolate needs it
   bool pool_has_stopped;  // or is about to
 };
 

@@ -17,9 +17,13 @@ static void on_interrupt(int signal) {
   errno = saved;
 }
 
-void ic_turn_handle_interrupts(void) { ic_thread_on_interrupt(on_interrupt); }
+void ic_turn_handle_interrupts(void) {
+  ic_thread_on_interrupt(on_interrupt);
+}
 
-void ic_turn_enter(ic_isolate *isolate) { current = isolate; }
+void ic_turn_enter(ic_isolate *isolate) {
+  current = isolate;
+}
 
 ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
                             int64_t *deadline_ns) {

@@ -14,7 +14,7 @@ enum {
 
 static _Thread_local ic_worker *this_worker;
 
-static char abandoned_mark;  // its address stands in [runs]
+static int64_t abandoned_mark;  // its address stands in [runs]
 #define ABANDONED ((ic_isolate *)(void *)&abandoned_mark)
 
 // --- Workers that come and go -----------------------------------------------
@@ -86,7 +86,8 @@ static void start_worker_locked(ic_pool *pool) {
 static void unlink_locked(ic_worker *self) {
   ic_pool *pool = self->pool;
   ic_worker **link = &pool->workers;
-  while (*link != self) link = &(*link)->next;
+  while (*link != self)
+    link = &(*link)->next;
   *link = self->next;
   pool->worker_count--;
   if (atomic_load(&self->stuck)) pool->stuck_count--;
@@ -124,7 +125,8 @@ static void enter_idle(ic_worker *self) {
 static void leave_idle_locked(ic_worker *self) {
   ic_pool *pool = self->pool;
   ic_worker **link = &pool->idle;
-  while (*link != self) link = &(*link)->next_idle;
+  while (*link != self)
+    link = &(*link)->next_idle;
   *link = self->next_idle;
   self->is_idle = false;
   atomic_fetch_sub(&pool->idle_count, 1);
@@ -162,8 +164,7 @@ void ic_worker_wake_one(ic_pool *pool) {
 }
 
 static void wake_if_idle(ic_pool *pool) {
-  if (atomic_load(&pool->idle_count) > 0 ||
-      atomic_load(&pool->lacks_workers)) {
+  if (atomic_load(&pool->idle_count) > 0 || atomic_load(&pool->lacks_workers)) {
     ic_worker_wake_one(pool);
   }
 }
@@ -178,7 +179,7 @@ void ic_worker_inject(ic_pool *pool, ic_isolate *isolate) {
 }
 
 // The put into the slot and the look at [runs] pair with their counterparts in
-// ic_worker_abandon_locked: one of both finds what is in the slot of a worker
+// abandon_locked: one of both finds what is in the slot of a worker
 // that never looks there again.
 void ic_worker_schedule(ic_isolate *isolate) {
   ic_pool *pool = isolate->pool;
@@ -248,8 +249,7 @@ static bool any_queued(ic_pool *pool) {
   if (!ic_run_queue_is_empty(&pool->injected)) return true;
   bool found = false;
   ic_mutex_lock(&pool->mutex);
-  for (ic_worker *other = pool->workers; other && !found;
-       other = other->next) {
+  for (ic_worker *other = pool->workers; other && !found; other = other->next) {
     found = !ic_run_queue_is_empty(&other->queue);
   }
   ic_mutex_unlock(&pool->mutex);
@@ -350,7 +350,8 @@ static bool comes_soon(ic_worker *self, ic_isolate *isolate) {
 
 // After its turn the isolate goes where it belongs. Once it is asleep it may be
 // run by another worker at once, and is not touched again. One that is killed
-// is not put to sleep, but run again to see it.
+// is not put to sleep, but run again to see it; who kills it a moment later finds
+// it neither so nor asleep, and has to come again.
 static void settle(ic_worker *self, ic_isolate *isolate,
                    ic_turn_outcome outcome, int64_t deadline_ns) {
   ic_pool *pool = self->pool;
@@ -359,11 +360,15 @@ static void settle(ic_worker *self, ic_isolate *isolate,
         ic_alarms_set(&pool->alarms, isolate, deadline_ns)) {
       ic_parker_unpark(&pool->monitor_parker);
     }
-    if (ic_mailbox_sleep(&isolate->mailbox)) return;
+    if (ic_mailbox_sleep(&isolate->mailbox)) {
+      atomic_store(&self->runs, NULL);
+      return;
+    }
   }
   // Without anything else to do, this worker takes it out again by itself.
   bool is_only = !has_other_work(self);
   ic_run_queue_put(&self->queue, isolate);
+  atomic_store(&self->runs, NULL);
   if (!is_only) wake_if_idle(pool);
 }
 
@@ -372,11 +377,18 @@ static void count_turn(ic_worker *self, unsigned by) {
   atomic_store_explicit(&self->turns, turns + by, memory_order_relaxed);
 }
 
-// The isolate is out of this worker's hands; false if the worker was abandoned
-// before, and the pool may be gone. One that was stuck is not any more.
-static bool leave_isolate(ic_worker *self) {
+// What stands in [runs] while the isolate, whose turn is over, is put to sleep
+// or into the queue.
+static ic_isolate *settling(ic_isolate *isolate) {
+  return (ic_isolate *)((uintptr_t)isolate | 1);
+}
+
+// The isolate's turn, or its life (then [next] is NULL), is over; false if the
+// worker was abandoned before, and the pool may be gone. One that was stuck is
+// not any more.
+static bool leave_isolate(ic_worker *self, ic_isolate *next) {
   count_turn(self, 1);
-  if (atomic_exchange(&self->runs, NULL) == ABANDONED) return false;
+  if (atomic_exchange(&self->runs, next) == ABANDONED) return false;
   if (!atomic_load_explicit(&self->stuck, memory_order_relaxed)) return true;
   ic_pool *pool = self->pool;
   ic_mutex_lock(&pool->mutex);
@@ -400,17 +412,17 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   ic_turn_enter(isolate);
   do {
     count_turn(self, 2);
-    outcome = ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox),
-                          &deadline_ns);
+    outcome =
+        ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox), &deadline_ns);
   } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
            comes_soon(self, isolate));
   ic_turn_enter(NULL);
   if (outcome == IC_TURN_OVER) {
     // Left only behind its end, which may take long, too.
     ic_worker_end_isolate(self->pool, isolate);
-    return leave_isolate(self);
+    return leave_isolate(self, NULL);
   }
-  if (leave_isolate(self)) {
+  if (leave_isolate(self, settling(isolate))) {
     settle(self, isolate, outcome, deadline_ns);
     return true;
   }
@@ -439,11 +451,9 @@ static void *run_worker(void *argument) {
 
 // --- Giving up --------------------------------------------------------------
 
-bool ic_worker_abandon_locked(ic_worker *self, ic_isolate *isolate) {
-  ic_isolate *runs = isolate ? isolate : atomic_load(&self->runs);
+static bool abandon_locked(ic_worker *self, ic_isolate *runs) {
   hold(self);  // it may end as soon as it is told
-  bool did = runs && atomic_compare_exchange_strong(&self->runs, &runs,
-                                                    ABANDONED);
+  bool did = atomic_compare_exchange_strong(&self->runs, &runs, ABANDONED);
   if (did) {
     unlink_locked(self);
     ic_worker_give_away(self);
@@ -452,11 +462,42 @@ bool ic_worker_abandon_locked(ic_worker *self, ic_isolate *isolate) {
   return did;
 }
 
+// True if a worker ran [isolate]. [again]: one is just putting it elsewhere.
+static bool abandon_its_worker_locked(ic_pool *pool, ic_isolate *isolate,
+                                      bool *again) {
+  *again = false;
+  for (ic_worker *worker = pool->workers; worker; worker = worker->next) {
+    if (atomic_load(&worker->runs) == settling(isolate)) *again = true;
+    if (abandon_locked(worker, isolate)) return true;
+  }
+  return false;
+}
+
+bool ic_worker_abandon_isolate(ic_pool *pool, ic_isolate *isolate) {
+  bool was_run, again;
+  do {
+    ic_mutex_lock(&pool->mutex);
+    was_run = abandon_its_worker_locked(pool, isolate, &again);
+    ic_mutex_unlock(&pool->mutex);
+    if (again) ic_thread_relax();
+  } while (!was_run && again);
+  return was_run;
+}
+
+void ic_worker_abandon_all_locked(ic_pool *pool) {
+  ic_worker *next;
+  for (ic_worker *worker = pool->workers; worker; worker = next) {
+    next = worker->next;
+    ic_isolate *runs = atomic_load(&worker->runs);
+    if (runs && !((uintptr_t)runs & 1)) abandon_locked(worker, runs);
+  }
+}
+
 void ic_worker_abandon_self(ic_pool *pool) {
   ic_worker *self = this_worker;
   if (!self || self->pool != pool) return;
   this_worker = NULL;
   ic_mutex_lock(&pool->mutex);
-  ic_worker_abandon_locked(self, NULL);
+  abandon_locked(self, atomic_load(&self->runs));
   ic_mutex_unlock(&pool->mutex);
 }

@@ -23,10 +23,10 @@ struct ic_worker {
   _Atomic uint32_t users;  // its thread, and whoever wakes or abandons it
   _Atomic(ic_isolate *) slot;
   ic_run_queue queue;
-  _Atomic uint64_t turns;         // odd while it runs an isolate
-  _Atomic(ic_isolate *) runs;     // which one; or that it is abandoned
-  unsigned slot_runs;             // its own: turns from the slot in a row
-  unsigned looks;                 // its own: for work
+  _Atomic uint64_t turns;      // odd while it runs an isolate
+  _Atomic(ic_isolate *) runs;  // which one; or that it is abandoned
+  unsigned slot_runs;          // its own: turns from the slot in a row
+  unsigned looks;              // its own: for work
   ic_parker parker;
   ic_thread thread;
   // Guard: the pool's mutex.
@@ -39,16 +39,16 @@ struct ic_worker {
 };
 
 struct ic_pool {
-  size_t wanted;          // workers that are not stuck
-  int64_t spare_ms;       // a worker more than wanted ends after so long
+  size_t wanted;           // workers that are not stuck
+  int64_t spare_ms;        // a worker more than wanted ends after so long
   _Atomic uint32_t users;  // its owner, and who is in ic_worker_inject
   ic_run_queue injected;
   ic_alarms alarms;
-  _Atomic uint32_t spinning;     // a worker looks for work before it parks
+  _Atomic uint32_t spinning;  // a worker looks for work before it parks
   _Atomic bool stopping;
-  _Atomic size_t idle_count;     // written with the mutex held
-  _Atomic bool lacks_workers;    // written with the mutex held: see count_locked
-  _Atomic bool monitor_sleeps;   // set with the mutex held, if all are idle
+  _Atomic size_t idle_count;    // written with the mutex held
+  _Atomic bool lacks_workers;   // written with the mutex held: see count_locked
+  _Atomic bool monitor_sleeps;  // set with the mutex held, if all are idle
 
   ic_mutex mutex;
   // Guard: mutex.
@@ -82,9 +82,12 @@ void ic_worker_give_away(ic_worker *self);
 
 void ic_worker_set_stuck_locked(ic_worker *self, bool stuck);
 
-// With the pool's mutex held: if [self] runs [isolate], gives it up; or NULL:
-// whatever it runs. The caller wakes one.
-bool ic_worker_abandon_locked(ic_worker *self, ic_isolate *isolate);
+// If a worker runs [isolate], abandons that one; the caller wakes another. Else
+// the isolate is asleep or queued, and false the answer.
+bool ic_worker_abandon_isolate(ic_pool *pool, ic_isolate *isolate);
+
+// With the pool's mutex held: abandons every worker that runs anything.
+void ic_worker_abandon_all_locked(ic_pool *pool);
 
 // If the calling thread is a worker of [pool], abandons it.
 void ic_worker_abandon_self(ic_pool *pool);

@@ -34,13 +34,15 @@ static const char help[] =
     "arguments in the global 'arg'. It ends when the script is done and no\n"
     "isolate is left, or when the script shuts the cluster down.\n"
     "\n"
-    "  --thread shared  a pool of threads runs the isolates, unless the script\n"
+    "  --thread shared  a pool of threads runs the isolates, unless the "
+    "script\n"
     "                   says else; own, the default: each has its own thread\n"
     "\n"
     "SIGINT and SIGTERM ask all isolates to end, and stop those that are left\n"
     "after 5 seconds; a second signal ends the process at once.\n"
     "\n"
-    "Exit status: 0; 1 for an error in the script; 2 for a wrong command line;\n"
+    "Exit status: 0; 1 for an error in the script; 2 for a wrong command "
+    "line;\n"
     "128 and the signal's number if a signal ended it without a cluster.\n";
 
 // --- Signals ----------------------------------------------------------------
@@ -49,7 +51,8 @@ static sem_t first_signal;
 static volatile sig_atomic_t signals_seen;
 static volatile sig_atomic_t which_signal;
 static sem_t script_ended;
-static size_t clusters_shut_down;  // by a signal; read once its thread is joined
+static size_t
+    clusters_shut_down;  // by a signal; read once its thread is joined
 
 static void on_signal(int signal) {
   if (signals_seen++ > 0) _exit(SIGNAL_BASE + signal);
@@ -82,6 +85,24 @@ static int status_after_signal(void) {
   return clusters_shut_down > 0 ? EXIT_SUCCESS : SIGNAL_BASE + which_signal;
 }
 
+// Guard of what interrupts the script: it must not be closed then.
+static pthread_mutex_t script_mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool script_runs;  // guard: script_mutex
+
+static void interrupt_script(ic_host *host) {
+  pthread_mutex_lock(&script_mutex);
+  if (script_runs) ic_module_interrupt(host);
+  pthread_mutex_unlock(&script_mutex);
+}
+
+static void set_script_runs(bool runs) {
+  pthread_mutex_lock(&script_mutex);
+  script_runs = runs;
+  pthread_mutex_unlock(&script_mutex);
+}
+
+// Lives until the script's state is closed, which may take long: it waits for
+// isolates, and for programs that the script has started.
 static void *wait_for_signal(void *argument) {
   ic_host *host = argument;
   while (sem_wait(&first_signal) != 0) {
@@ -89,7 +110,7 @@ static void *wait_for_signal(void *argument) {
   if (!which_signal) return NULL;  // the script has ended
   clusters_shut_down = ic_cluster_shutdown_all(SHUTDOWN_MS);
   if (clusters_shut_down > 0 && script_ends_within(SCRIPT_MS)) return NULL;
-  ic_module_interrupt(host);
+  interrupt_script(host);
   if (script_ends_within(INTERRUPT_MS)) return NULL;
   fflush(stdout);
   _exit(status_after_signal());
@@ -101,8 +122,8 @@ static int add_traceback(lua_State *L) {
   const char *text = lua_tostring(L, 1);
   if (!text) {
     if (luaL_callmeta(L, 1, "__tostring") && lua_isstring(L, -1)) return 1;
-    text = lua_pushfstring(L, "(error object is a %s value)",
-                           luaL_typename(L, 1));
+    text =
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
   luaL_traceback(L, L, text, 1);
   return 1;
@@ -122,7 +143,8 @@ static int push_script_arguments(lua_State *L) {
   lua_getglobal(L, "arg");
   int count = (int)luaL_len(L, -1);
   luaL_checkstack(L, count + 3, "too many arguments to script");
-  for (int i = 1; i <= count; i++) lua_rawgeti(L, -i, i);
+  for (int i = 1; i <= count; i++)
+    lua_rawgeti(L, -i, i);
   lua_remove(L, -(count + 1));
   return count;
 }
@@ -177,6 +199,7 @@ static int run(int argc, char **argv, const options *chosen) {
   open_libraries(L, argc, argv, chosen);
   ic_host *host = ic_module_adopt(L);
   pthread_t signal_thread;
+  set_script_runs(true);
   bool has_thread =
       pthread_create(&signal_thread, NULL, wait_for_signal, host) == 0;
   if (has_thread) handle_signals();
@@ -184,13 +207,14 @@ static int run(int argc, char **argv, const options *chosen) {
   lua_pushcfunction(L, run_script);
   lua_pushstring(L, argv[chosen->script]);
   int status = lua_pcall(L, 1, 0, 1);
-  sem_post(&script_ended);
-  sem_post(&first_signal);
-  if (has_thread) pthread_join(signal_thread, NULL);
+  set_script_runs(false);
   bool interrupted = ic_module_is_interrupted(host);
   if (status != LUA_OK && !interrupted) report(lua_tostring(L, -1));
   ic_module_disown(host);
   lua_close(L);
+  sem_post(&script_ended);
+  sem_post(&first_signal);
+  if (has_thread) pthread_join(signal_thread, NULL);
   if (interrupted) return status_after_signal();
   return status == LUA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,0 +1,194 @@
+-- leaks_spec.lua - what has ended leaves nothing behind: no thread, no
+-- descriptor, no memory, however often it is done.
+
+local command = require "spec.support.command"
+
+-- Does [work](i) for the first part of the rounds, which may fill caches, then
+-- for the rest, and prints what the process has more after that: threads,
+-- descriptors, and KiB of memory.
+local SCRIPT = [[
+local IsolateCluster = require "isolate_cluster"
+
+-- The least of several, as popen closes its end of the pipe only after it has
+-- started the program.
+local function count(folder)
+  local least = math.huge
+  for _ = 1, 5 do
+    local list <close> = io.popen("ls /proc/$PPID/" .. folder .. " | wc -l")
+    least = math.min(least, list:read "n")
+  end
+  return least
+end
+
+local function memory()
+  collectgarbage()
+  collectgarbage()
+  local file <close> = io.open "/proc/self/status"
+  for line in file:lines() do
+    local size = line:match "^VmRSS:%%s*(%%d+) kB"
+    if size then return math.tointeger(size) end
+  end
+end
+
+local cluster
+%s
+
+local FIRST, ROUNDS = %d, %d
+for i = 1, FIRST do work(i) end
+local threads, files, size = count "task", count "fd", memory()
+for i = FIRST + 1, ROUNDS do work(i) end
+print(count "task" - threads, count "fd" - files, memory() - size)
+if cluster then print(cluster:shutdown()) end
+]]
+
+-- Generous: a leak of 1,000 bytes a round would be as large as this.
+local BYTES_A_ROUND = 1000
+-- A sanitizer keeps what was freed for a while.
+local SANITIZED_KIB = 400 * 1024
+
+local UP = "cluster = IsolateCluster.singleNode()\n"
+
+-- What is done, for the first rounds, and how many there are.
+local WORKS = {
+  ["spawns of functions"] = { UP .. [[
+    local function work()
+      assert(cluster:spawnIsolate(function() end))
+      assert(cluster:wait(60))
+    end]], 2000, 10000 },
+  ["spawns of modules"] = { UP .. [[
+    local function work()
+      assert(cluster:spawnIsolate("/m", "module"))
+      assert(cluster:wait(60))
+    end]], 500, 2000 },
+  ["spawns with properties and a path"] = { UP .. [[
+    local keeper = cluster:spawnIsolate(function() end)
+    cluster:wait()
+    local function work(i)
+      local ref = assert(cluster:spawnIsolate("/a/b" .. i, function(context)
+        assert(context:property "list"[1])
+        assert(not context:property "keeper":send "x")
+      end, { text = ("x"):rep(1000), keeper = keeper, list = { i } }))
+      assert(cluster:wait(60))
+      assert(not ref.alive)
+    end]], 500, 2000 },
+  ["spawns that fail"] = { UP .. [[
+    local function work(i)
+      local kind = i % 4
+      local ref, _, code
+      if kind == 0 then
+        ref, _, code = cluster:spawnIsolate "no.such.module"
+      elseif kind == 1 then
+        ref, _, code = cluster:spawnIsolate "no/such/file.lua"
+      elseif kind == 2 then
+        ref, _, code = cluster:spawnIsolate "broken"
+      else
+        ref, _, code = cluster:spawnIsolate("/x", function() end,
+          { unsendable = print })
+      end
+      assert(not ref and (code == "load" or code == "unsendable"))
+    end]], 500, 3000 },
+  ["isolates that fail"] = { UP .. [[
+    local function work()
+      cluster:spawnIsolate(function(context)
+        context:onError(function() end)
+        error { ("x"):rep(1000) }
+      end)
+      assert(cluster:wait(60))
+    end]], 500, 2000 },
+  ["clusters"] = { [[
+    local function work()
+      local one = IsolateCluster.singleNode()
+      one.onIsolateDown:listen(function() end)
+      one:spawnIsolate(function(context) context:onMessage(print) end)
+      assert(one:shutdown(60))
+    end]], 300, 1000 },
+  ["messages"] = { UP .. [[
+    local sink = cluster:spawnIsolate("/sink", function(context)
+      local count = 0
+      context:onMessage(function(value, message)
+        count = count + 1
+        if value == "count" then message:reply(count) end
+      end)
+    end)
+    local function work(i)
+      sink:send { i, text = ("x"):rep(100), ref = sink }
+      if i % 1000 == 0 then
+        assert(sink:request("count", { timeout = 60 }) == i + i // 1000)
+      end
+    end]], 20000, 100000 },
+  ["requests"] = { UP .. [[
+    local echo = cluster:spawnIsolate("/echo", function(context)
+      context:onMessage(function(value, message) message:reply(value) end)
+    end)
+    local function work(i)
+      assert(echo:request({ i }, { timeout = 60 })[1] == i)
+    end]], 2000, 10000 },
+  ["requests that are not answered"] = { UP .. [[
+    local deaf = cluster:spawnIsolate("/deaf", function(context)
+      context:onMessage(function() end)
+    end)
+    local function work()
+      assert(select(3, deaf:request("x", { timeout = 0 })) == "timeout")
+    end]], 1000, 5000 },
+  ["refs, look-ups and messages to the dead"] = { UP .. [[
+    local dead = cluster:spawnIsolate(function() end)
+    cluster:wait()
+    cluster:spawnIsolate("/living", function(context)
+      context:onMessage(function() end)
+    end)
+    local function work()
+      assert(select(3, dead:send "x") == "gone")
+      assert(#cluster:lookupIsolates "/" == 1)
+      assert(cluster:lookupIsolate "/living".alive)
+    end]], 2000, 20000 },
+  ["listeners and timers of an isolate"] = { UP .. [[
+    local ref = cluster:spawnIsolate(function(context)
+      context:onMessage(function(value, message)
+        for _ = 1, 100 do
+          context.onIsolateUp:listen(print):cancel()
+          context:after(3600, print):cancel()
+          context.onIsolateDown:where(print):map(print):listen(print):cancel()
+        end
+        coroutine.wrap(function() coroutine.yield() end)()
+        context:sleep(0)
+        message:reply(true)
+      end)
+    end)
+    local function work()
+      assert(ref:request("x", { timeout = 60 }))
+    end]], 200, 1000 },
+}
+
+describe("nothing is left of", function()
+  local FILES = {
+    ["module.lua"] = "return function() end",
+    ["broken.lua"] = "local big = ('x'):rep(10000) error(big)",
+  }
+
+  local runs = {}
+
+  setup(function()
+    for name, work in pairs(WORKS) do
+      runs[name] =
+        command.start(SCRIPT:format(table.unpack(work)), { files = FILES })
+    end
+  end)
+
+  for name, work in pairs(WORKS) do
+    local _, first, rounds = table.unpack(work)
+
+    it(rounds .. " " .. name, function()
+      local result = runs[name]:finish()
+
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+      local threads, files, size =
+        result.stdout:match "^(%-?%d+)\t(%-?%d+)\t(%-?%d+)\n"
+      local limit = (rounds - first) * BYTES_A_ROUND / 1024
+      if command.SANITIZED then limit = SANITIZED_KIB end
+      assert.is_true(tonumber(threads) <= 0, threads .. " threads")
+      assert.is_true(tonumber(files) <= 0, files .. " descriptors")
+      assert.is_true(tonumber(size) < math.max(limit, 1024), size .. " KiB")
+    end)
+  end
+end)
