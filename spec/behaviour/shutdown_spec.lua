@@ -238,8 +238,8 @@ describe("cluster:shutdown", function()
     end)
     cluster:spawnIsolate("/asker", function(context)
       context.onShutdownRequest = function() end
-      local silent = context:property "silent"
-      local _, _, code = silent:request("?", { timeout = 3600 })
+      local ref = context:property "silent"
+      local _, _, code = ref:request("?", { timeout = 3600 })
       if code == "gone" then context:shutdownIsolate() end
     end, { silent = silent })
 
