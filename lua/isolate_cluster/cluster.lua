@@ -122,6 +122,7 @@ end
 -- listeners of the events before have been called then.
 local function waitFor(state, isDone, timeout, text)
   local deadline = timeout and core.now() + timeout
+  local version
   repeat
     while not isDone() do
       local left = deadline and deadline - core.now()
@@ -131,8 +132,10 @@ local function waitFor(state, isDone, timeout, text)
       loop.await(ticket, left)
       state.waiters[ticket] = nil
     end
+    version = core.version(state.handle)
     if not core.isPumping() then core.pump(core.now()) end
-  until isDone()
+    -- The listeners may have spawned, and that may have ended again.
+  until isDone() and core.version(state.handle) == version
   return true
 end
 

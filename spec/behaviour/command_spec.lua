@@ -166,11 +166,13 @@ describe("isolate-cluster run", function()
   it("gives the script its arguments, in arg and in ...", function()
     local result = command.run([[
       print(arg[0], #arg, arg[1], arg[2], arg[3], ...)
-      print(arg[-1], arg[-2]:match "isolate%-cluster$", arg[-3])
+      local first = 0
+      while arg[first - 1] do first = first - 1 end
+      print(arg[first]:match "isolate%-cluster$", arg[first + 1])
     ]], { arguments = "one 'two words' --three" })
 
     assert.equal("script.lua\t3\tone\ttwo words\t--three\t"
-      .. "one\ttwo words\t--three\nrun\tisolate-cluster\tnil\n", result.stdout)
+      .. "one\ttwo words\t--three\nisolate-cluster\trun\n", result.stdout)
   end)
 
   it("runs a script that begins with #!", function()

@@ -341,7 +341,9 @@ static bool kill_the_rest(ic_cluster *cluster) {
   while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
          (isolate = ic_scheduler_abandon(&cluster->scheduler)) != NULL) {
     ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
-    ic_isolate_wake(isolate);  // where it waits, to see that this is the end
+    // Where its thread waits, to see that this is the end. One of the pool must
+    // not be scheduled while it runs, and has been abandoned there already.
+    ic_isolate_rouse(isolate);
     ic_registry_remove(&cluster->registry, isolate, "killed");
     ic_isolate_release(isolate);
   }
