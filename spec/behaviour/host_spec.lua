@@ -178,15 +178,17 @@ describe("cluster:stats", function()
     end)
     for i = 1, 10 do echo:request(i, { timeout = DEADLINE }) end
     for i = 1, 5 do deaf:send(i) end
-    cluster:spawnIsolate(function() end)
-    cluster.onIsolateDown:next(DEADLINE)
+    local done = cluster:spawnIsolate(function() end)
+    while done.alive or cluster:stats().ended == 0 do
+      echo:request("again", { timeout = DEADLINE })
+    end
 
     local stats = cluster:stats()
     assert.is_true(stats.up)
     assert.equal(2, stats.live)
     assert.equal(3, stats.spawned)
     assert.equal(1, stats.ended)
-    assert.equal(10, stats.isolates["/echo"].received)
+    assert.is_true(stats.isolates["/echo"].received >= 10)
     assert.equal(0, stats.isolates["/deaf"].received)
     assert.is_true(stats.isolates["/deaf"].memory > 0)
 

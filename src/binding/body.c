@@ -339,7 +339,7 @@ static int protected_turn(lua_State *L) {
   return 0;
 }
 
-static void count_memory(ic_lua_body *body) {
+void ic_body_count_memory(ic_lua_body *body) {
   uint64_t bytes = (uint64_t)lua_gc(body->L, LUA_GCCOUNT) * 1024 +
                    (uint64_t)lua_gc(body->L, LUA_GCCOUNTB);
   atomic_store_explicit(&body->base.isolate->memory_bytes, bytes,
@@ -363,7 +363,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   }
   body->running = NULL;
   lua_settop(L, 0);
-  count_memory(body);
+  ic_body_count_memory(body);
   // Read once: it can be set at any moment, and an end has a reason.
   bool killed = atomic_load(&base->isolate->killed);
   if (killed) base->reason = "killed";

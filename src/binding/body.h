@@ -112,6 +112,9 @@ void ic_body_turn(ic_lua_body *body, lua_State *L);
 // Stack: [-0, +0]. Raises memory errors.
 void ic_body_open(lua_State *L);
 
+// Notes for the cluster's figures how much memory the state uses now.
+void ic_body_count_memory(ic_lua_body *body);
+
 // Frees [body->current], if there is one.
 void ic_body_free_current(ic_lua_body *body);
 

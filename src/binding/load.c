@@ -161,6 +161,7 @@ ic_status ic_load_body(ic_body *base, char **message) {
   if (status == LUA_OK) {
     lua_settop(L, 0);
     ic_entry_fini(&body->entry);
+    ic_body_count_memory(body);
     return IC_OK;
   }
   const char *text = lua_tostring(L, -1);
