@@ -70,10 +70,12 @@ core.on("down", function(ref, reason, key)
   emit("onIsolateDown", key, ref, reason)
 end)
 core.on("empty", wakeWaiters)
+-- The last event of a cluster: only then is there nothing more to be told.
 core.on("nodeDown", function(key)
   local cluster = clusters[key]
   if cluster then spawn.nodeDown(states[cluster].handle) end
   wakeWaiters(key)
+  clusters[key] = nil
 end)
 
 function Cluster:__index(name)
@@ -161,7 +163,6 @@ function Cluster:shutdown(timeout)
     core.beginShutdown(state.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
   if not begun then return nil, text, code end
   waitFor(state, function() return not core.isUp(state.handle) end)
-  clusters[core.clusterKey(state.handle)] = nil
   return core.endShutdown(state.handle)
 end
 
