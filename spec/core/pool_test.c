@@ -521,7 +521,7 @@ static void what_waits_behind_one_that_blocks_is_run_elsewhere(void) {
 
 // The monitor sleeps by then, and is needed at once.
 static void the_monitor_wakes_with_the_first_message(void) {
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 2; round++) {
     set_up(1);
     actor *blocker = add(wake_and_block);
     blocker->peer = add(say_done);
@@ -547,7 +547,7 @@ static bool run_at_alarm(ic_body *base, ic_message *chain,
 static void what_an_alarm_woke_may_block_too(void) {
   ic_body_class class = actor_class;
   class.run = run_at_alarm;
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 2; round++) {
     set_up(1);
     actor *blocker = add(ignore);
     blocker->base.class = &class;
@@ -591,7 +591,7 @@ static void alarms_ring_for_many(void) {
 
 static void kills_reach_the_sleeping_the_queued_and_the_running(void) {
   enum { EACH = 4 };
-  for (int round = 0; round < 30; round++) {
+  for (int round = 0; round < 20; round++) {
     set_up(1 + (size_t)round % 3);
     for (int i = 0; i < EACH; i++) {
       add(ignore);
@@ -742,7 +742,7 @@ static void a_pool_may_be_freed_by_its_own_last_isolate(void) {
 // --- Ends -------------------------------------------------------------------
 
 static void stops_at_any_moment(void) {
-  for (int round = 0; round < 200; round++) {
+  for (int round = 0; round < 100; round++) {
     unsigned seed = (unsigned)round;
     set_up(1 + (size_t)round % 8);
     int count = round % 5;
@@ -763,7 +763,7 @@ static void *send_one(void *receiver) {
 }
 
 static void a_pool_may_go_while_someone_is_about_to_wake_a_worker(void) {
-  for (int round = 0; round < 300; round++) {
+  for (int round = 0; round < 200; round++) {
     unsigned seed = (unsigned)round;
     ic_thread sender;
     set_up(2);
@@ -797,7 +797,7 @@ static bool end_soon(actor *self, uint64_t number) {
 }
 
 static void isolates_end_while_messages_arrive(void) {
-  for (int round = 0; round < 100; round++) {
+  for (int round = 0; round < 50; round++) {
     set_up(1 + (size_t)round % 4);
     atomic_store(&arrived, 0);
     actor *receiver = add(end_soon);
