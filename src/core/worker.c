@@ -67,8 +67,7 @@ static void count_locked(ic_pool *pool) {
   atomic_store(&pool->lacks_workers, able_locked(pool) < pool->wanted);
 }
 
-// Without memory for one, the workers there are do it, or the monitor tries
-// again at its next tick.
+// Where there is no memory for one, the monitor tries again.
 static void start_worker_locked(ic_pool *pool) {
   ic_worker *self = new_worker(pool);
   if (!self) return;
@@ -132,9 +131,9 @@ static void leave_idle_locked(ic_worker *self) {
   atomic_fetch_sub(&pool->idle_count, 1);
 }
 
-// After the pool's mutex was held and released, to take a worker from the idle
-// or to start one. The monitor falls asleep only with the mutex held and all
-// workers idle: either it saw this one awake, or we see it asleep.
+// Follows each critical section that takes a worker from the idle or starts one.
+// The monitor falls asleep in one that sees all idle: so it saw this one awake,
+// or is seen asleep.
 static void rouse_monitor(ic_pool *pool) {
   if (atomic_load(&pool->monitor_sleeps) &&
       atomic_exchange(&pool->monitor_sleeps, false)) {
@@ -338,7 +337,7 @@ static bool has_other_work(ic_worker *self) {
          !ic_run_queue_is_empty(&self->pool->injected);
 }
 
-// Waits a moment for the next message, if this worker has nothing else to do.
+// Waits a moment for the next message, while there is nothing else to do.
 static bool comes_soon(ic_worker *self, ic_isolate *isolate) {
   for (int i = 0; i < SPIN_ROUNDS; i++) {
     if (!ic_mailbox_is_empty(&isolate->mailbox)) return true;
@@ -348,10 +347,9 @@ static bool comes_soon(ic_worker *self, ic_isolate *isolate) {
   return false;
 }
 
-// After its turn the isolate goes where it belongs. Once it is asleep it may be
-// run by another worker at once, and is not touched again. One that is killed
-// is not put to sleep, but run again to see it; who kills it a moment later finds
-// it neither so nor asleep, and has to come again.
+// After its turn the isolate goes where it belongs. Once it is asleep, or queued,
+// it is not touched again. One that is killed is run once more to see it; who
+// kills it a moment later finds it not asleep yet, and has to come again.
 static void settle(ic_worker *self, ic_isolate *isolate,
                    ic_turn_outcome outcome, int64_t deadline_ns) {
   ic_pool *pool = self->pool;
@@ -383,9 +381,8 @@ static ic_isolate *settling(ic_isolate *isolate) {
   return (ic_isolate *)((uintptr_t)isolate | 1);
 }
 
-// The isolate's turn, or its life (then [next] is NULL), is over; false if the
-// worker was abandoned before, and the pool may be gone. One that was stuck is
-// not any more.
+// The isolate's turn, or its life ([next] is NULL then), is over; false if the
+// worker was abandoned before, and the pool may be gone.
 static bool leave_isolate(ic_worker *self, ic_isolate *next) {
   count_turn(self, 1);
   if (atomic_exchange(&self->runs, next) == ABANDONED) return false;
