@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "check.h"
 #include "failing.h"
@@ -171,6 +172,46 @@ static void no_push_is_slept_through(void) {
   ic_isolate_release(isolate);
 }
 
+typedef struct {
+  ic_isolate *self, *other;
+  int trips;  // answered by this side
+} talker;
+
+static void rest(int i) {
+  struct timespec time = {.tv_nsec = i % 100 == 0 ? 200000 : 0};
+  nanosleep(&time, NULL);
+}
+
+// Waits for a message and answers it, now quickly and now after a rest, so that
+// the other side's waits are of all lengths: it spins, sleeps, and is caught in
+// between.
+static void *talk(void *argument) {
+  talker *this = argument;
+  while (this->trips < 5000) {
+    ic_message *chain = ic_isolate_take(this->self, IC_NEVER);
+    if (!chain) continue;
+    ic_message_free_chain(chain);
+    this->trips++;
+    if (this->trips % 7 == 0) rest(this->trips);
+    push_event(this->other);
+  }
+  return NULL;
+}
+
+// Ends only if not one message is slept through.
+static void a_conversation_goes_on_whether_hot_or_cold(void) {
+  ic_isolate *a = new_isolate("/a"), *b = new_isolate("/b");
+  talker first = {a, b, 0}, second = {b, a, 0};
+  ic_thread thread;
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, talk, &second) == IC_OK);
+  push_event(a);
+  talk(&first);
+  ic_thread_join(thread);
+  CHECK(first.trips == second.trips);
+  ic_isolate_release(a);
+  ic_isolate_release(b);
+}
+
 // --- The descriptor ---------------------------------------------------------
 
 static bool is_readable(int descriptor, int timeout_ms) {
@@ -251,6 +292,7 @@ int main(void) {
   RUN(a_wake_ends_the_wait);
   RUN(is_gone_once_its_mailbox_is_closed);
   RUN(no_push_is_slept_through);
+  RUN(a_conversation_goes_on_whether_hot_or_cold);
   RUN(its_descriptor_is_readable_from_a_push_on);
   RUN(its_descriptor_is_readable_for_what_came_before);
   RUN(no_push_is_missed_by_poll);

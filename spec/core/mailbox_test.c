@@ -202,7 +202,6 @@ static void each_senders_order_is_kept_and_no_wake_up_lost(void) {
   for (int i = 0; i < SENDERS; i++)
     ic_thread_join(threads[i]);
   CHECK(ic_mailbox_take(&box.mailbox) == NULL);
-  ic_parker_fini(&box.parker);
 }
 
 // Each message is refused or given to the reader, by a take or by the close.
@@ -225,7 +224,6 @@ static void nothing_is_lost_where_a_close_meets_pushes(void) {
     }
     CHECK((uint64_t)(taken + left) == atomic_load(&box.pushed));
     CHECK((uint64_t)(taken + left) + refused == SENDERS * MESSAGES);
-    ic_parker_fini(&box.parker);
   }
 }
 

@@ -47,7 +47,6 @@ static void parking_ends_at_the_deadline(void) {
   ic_parker_park(&parker, deadline);
   CHECK(ic_now_ns() >= deadline);
   ic_parker_park(&parker, 1);  // long ago
-  ic_parker_fini(&parker);
 }
 
 static void an_unpark_before_the_park_is_remembered_once(void) {
@@ -59,7 +58,6 @@ static void an_unpark_before_the_park_is_remembered_once(void) {
   int64_t deadline = ic_deadline_ns(5);
   ic_parker_park(&parker, deadline);
   CHECK(ic_now_ns() >= deadline);
-  ic_parker_fini(&parker);
 }
 
 typedef struct {
@@ -88,8 +86,6 @@ static void each_unpark_wakes(void) {
     ic_parker_park(&table.here, IC_NEVER);
   }
   ic_thread_join(player);
-  ic_parker_fini(&table.here);
-  ic_parker_fini(&table.there);
 }
 
 // --- Conditions -------------------------------------------------------------
@@ -170,7 +166,6 @@ static void an_interrupt_reaches_a_thread_that_spins(void) {
   ic_thread_interrupt(thread);
   ic_thread_join(thread);
   CHECK(atomic_load(&was_here));
-  ic_parker_fini(&ready);
 }
 
 int main(void) {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "core/ref.h"
 
@@ -54,8 +53,7 @@ static uint64_t random_key(void) {
 // How many isolates the pool runs at once: as many as there are cores.
 static size_t threads_of(const ic_cluster_options *options) {
   if (options && options->pool_threads > 0) return options->pool_threads;
-  long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  return cores > 0 ? (size_t)cores : 1;
+  return ic_thread_cores();
 }
 
 ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {

@@ -36,7 +36,6 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
 static void free_isolate(ic_isolate *isolate) {
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
   ic_message_free(isolate->properties);
-  ic_parker_fini(&isolate->parker);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
   free(isolate->path);
@@ -118,12 +117,75 @@ void ic_isolate_settle_descriptor(ic_isolate *isolate, bool waiting) {
   }
 }
 
+// --- Waiting ----------------------------------------------------------------
+//
+// To wake a thread costs more than a round trip between two that run. So who has
+// lately waited for less than SPIN_NS_MAX looks for its next message for a while
+// before it sleeps: no longer than a wake-up would have cost, and only as many
+// threads at once as leave a core for whoever is to send.
+
+enum {
+  SPIN_NS = 50000,      // to look for a message
+  HOT_NS = 2 * SPIN_NS  // a wait, with its wake-up, after which that is tried
+};
+
+// The threads that look; at most one less than there are cores.
+static _Atomic uint32_t spinning;
+static _Atomic uint32_t spinning_max = UINT32_MAX;  // not known yet
+
+static uint32_t most_spinning(void) {
+  uint32_t most = atomic_load_explicit(&spinning_max, memory_order_relaxed);
+  if (most != UINT32_MAX) return most;
+  most = (uint32_t)ic_thread_cores() - 1;
+  atomic_store_explicit(&spinning_max, most, memory_order_relaxed);
+  return most;
+}
+
+// Takes a place among those that spin; whoever has just answered us may leave
+// its own only now.
+static bool begin_spinning(void) {
+  uint32_t most = most_spinning();
+  uint32_t now = atomic_load_explicit(&spinning, memory_order_relaxed);
+  for (int i = 0; i < 64; i++) {
+    if (now < most && atomic_compare_exchange_weak_explicit(
+                          &spinning, &now, now + 1, memory_order_relaxed,
+                          memory_order_relaxed)) {
+      return true;
+    }
+    if (most == 0) return false;
+    ic_thread_relax();
+    now = atomic_load_explicit(&spinning, memory_order_relaxed);
+  }
+  return false;
+}
+
+// Looks for a message until [end_ns], at most.
+static void spin(ic_isolate *isolate, int64_t end_ns) {
+  if (!begin_spinning()) return;
+  do {
+    for (int i = 0; i < 64 && ic_mailbox_is_empty(&isolate->mailbox); i++) {
+      ic_thread_relax();
+    }
+  } while (ic_mailbox_is_empty(&isolate->mailbox) &&
+           !atomic_load(&isolate->killed) && ic_now_ns() < end_ns);
+  atomic_fetch_sub_explicit(&spinning, 1, memory_order_relaxed);
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
   ic_message *chain = ic_mailbox_take(&isolate->mailbox);
   if (chain || deadline_ns == 0) return chain;
+  int64_t begin_ns = ic_now_ns();
+  if (isolate->hot) {
+    spin(isolate, earlier(begin_ns + SPIN_NS, deadline_ns));
+  }
   if (ic_mailbox_sleep(&isolate->mailbox)) {
     ic_parker_park(&isolate->parker, deadline_ns);
     ic_mailbox_awake(&isolate->mailbox);
+    isolate->hot = ic_now_ns() - begin_ns < HOT_NS;
   }
   return ic_mailbox_take(&isolate->mailbox);
 }

@@ -97,6 +97,7 @@ struct ic_isolate {
   ic_isolate *next_in_bucket;
 
   bool has_begun;  // the thread's that runs it: the first message is handled
+  bool hot;        // the reader's: its last wait was a short one
 
   // Isolates of the pool only.
   ic_pool *pool;                          // NULL: it has a thread of its own

@@ -5,9 +5,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { INTERRUPT_SIGNAL = SIGURG };
 
@@ -79,31 +83,52 @@ bool ic_condition_wait(ic_condition *condition, ic_mutex *mutex,
   return error == 0;
 }
 
+// A parker's state. A futex (futex(2)) instead of a mutex and a condition: one
+// word, one system call on either side, and none where nobody sleeps.
+enum { NEUTRAL, UNPARKED, PARKED };
+
 void ic_parker_init(ic_parker *parker) {
-  ic_mutex_init(&parker->mutex);
-  ic_condition_init(&parker->woken);
-  parker->unparked = false;
+  atomic_init(&parker->state, NEUTRAL);
 }
 
-void ic_parker_fini(ic_parker *parker) {
-  ic_condition_fini(&parker->woken);
-  ic_mutex_fini(&parker->mutex);
+// Sleeps while the state is PARKED, or for no reason; false once the deadline
+// has passed. The kernel's deadlines of this call are those of CLOCK_MONOTONIC.
+static bool wait_while_parked(ic_parker *parker, int64_t deadline_ns) {
+  struct timespec deadline = {.tv_sec = deadline_ns / NS_PER_SECOND,
+                              .tv_nsec = deadline_ns % NS_PER_SECOND};
+  long failed = syscall(SYS_futex, &parker->state, FUTEX_WAIT_BITSET_PRIVATE,
+                        PARKED, deadline_ns == IC_NEVER ? NULL : &deadline,
+                        NULL, FUTEX_BITSET_MATCH_ANY);
+  return !failed || errno != ETIMEDOUT;
+}
+
+// Takes an unpark away, if there is one. The acquire pairs with the unpark's
+// release.
+static bool take_unpark(ic_parker *parker) {
+  uint32_t unparked = UNPARKED;
+  return atomic_compare_exchange_strong_explicit(&parker->state, &unparked,
+                                                 NEUTRAL, memory_order_acquire,
+                                                 memory_order_relaxed);
 }
 
 void ic_parker_park(ic_parker *parker, int64_t deadline_ns) {
-  ic_mutex_lock(&parker->mutex);
-  while (!parker->unparked &&
-         ic_condition_wait(&parker->woken, &parker->mutex, deadline_ns)) {
+  if (take_unpark(parker)) return;
+  uint32_t neutral = NEUTRAL;
+  if (atomic_compare_exchange_strong_explicit(&parker->state, &neutral, PARKED,
+                                              memory_order_relaxed,
+                                              memory_order_relaxed)) {
+    while (wait_while_parked(parker, deadline_ns) && !take_unpark(parker)) {
+    }
   }
-  parker->unparked = false;
-  ic_mutex_unlock(&parker->mutex);
+  // Unparked in between, or too late: taken too.
+  atomic_exchange_explicit(&parker->state, NEUTRAL, memory_order_acquire);
 }
 
 void ic_parker_unpark(ic_parker *parker) {
-  ic_mutex_lock(&parker->mutex);
-  parker->unparked = true;
-  ic_mutex_unlock(&parker->mutex);
-  ic_condition_broadcast(&parker->woken);
+  uint32_t before =
+      atomic_exchange_explicit(&parker->state, UNPARKED, memory_order_release);
+  if (before != PARKED) return;
+  syscall(SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
@@ -126,6 +151,15 @@ ic_thread ic_thread_self(void) {
 
 bool ic_thread_is_self(ic_thread thread) {
   return pthread_equal(thread.thread, pthread_self()) != 0;
+}
+
+size_t ic_thread_cores(void) {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) {
+    return (size_t)CPU_COUNT(&cores);
+  }
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (size_t)online : 1;
 }
 
 void ic_thread_detach_self(void) {

@@ -7,6 +7,7 @@
 #define IC_SYNC_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,20 +47,19 @@ bool ic_condition_wait(ic_condition *condition, ic_mutex *mutex,
                        int64_t deadline_ns);
 
 // Where one thread sleeps and any other wakes it. An unpark that comes before
-// the park is remembered, so none is lost; several count as one.
+// the park is remembered, so none is lost; several count as one. It holds nothing
+// that must be freed. What was written before an unpark is seen behind the park
+// that it ends.
 typedef struct {
-  ic_mutex mutex;
-  ic_condition woken;
-  bool unparked;  // guard: mutex
+  _Atomic uint32_t state;
 } ic_parker;
 
 void ic_parker_init(ic_parker *parker);
-void ic_parker_fini(ic_parker *parker);
 
 // Sleeps until an unpark or [deadline_ns]. Threads: one at a time.
 void ic_parker_park(ic_parker *parker, int64_t deadline_ns);
 
-// Threads: any.
+// Threads: any. The parker may be gone as soon as the sleeper has seen it.
 void ic_parker_unpark(ic_parker *parker);
 
 typedef struct {
@@ -87,6 +87,9 @@ bool ic_thread_is_self(ic_thread thread);
 
 // The calling thread will not be joined.
 void ic_thread_detach_self(void);
+
+// How many threads can run at once: the cores that this process may use.
+size_t ic_thread_cores(void);
 
 // A moment's rest in a loop that waits for another thread without sleeping.
 static inline void ic_thread_relax(void) {

@@ -37,7 +37,6 @@ static void release(ic_worker *self) {
   if (atomic_fetch_sub_explicit(&self->users, 1, memory_order_acq_rel) != 1) {
     return;
   }
-  ic_parker_fini(&self->parker);
   ic_run_queue_fini(&self->queue);
   free(self);
 }
@@ -50,7 +49,6 @@ void ic_worker_release_pool(ic_pool *pool) {
   if (atomic_fetch_sub_explicit(&pool->users, 1, memory_order_acq_rel) != 1) {
     return;
   }
-  ic_parker_fini(&pool->monitor_parker);
   ic_condition_fini(&pool->left);
   ic_mutex_fini(&pool->mutex);
   ic_alarms_fini(&pool->alarms);
