@@ -480,6 +480,75 @@ static void no_memory_leaves_nothing(void) {
   }
 }
 
+// --- Supervisors ------------------------------------------------------------
+
+// NULL where it can't come up.
+static ic_isolate *publish_under(ic_isolate *supervisor, const char *path) {
+  ic_isolate *isolate = reserve(path);
+  ic_registry_supervise(&registry, isolate, supervisor);
+  ic_status status = ic_registry_publish(&registry, isolate, NULL);
+  return status == IC_OK ? isolate : NULL;
+}
+
+static void supervised_ones_are_asked_to_end_by_their_supervisor(void) {
+  set_up();
+  ic_isolate *supervisor = publish("/s");
+  ic_isolate *child = publish_under(supervisor, "/s/a");
+  ic_isolate *other = publish("/b");
+  heard(supervisor), heard(child), heard(other);
+  ic_registry_tell_all(&registry, IC_MESSAGE_SHUTDOWN);
+  CHECK(hears(supervisor, "-;"));
+  CHECK(hears(child, ""));
+  CHECK(hears(other, "-;"));
+  end(supervisor);
+  heard(child);
+  ic_registry_tell_all(&registry, IC_MESSAGE_SHUTDOWN);
+  CHECK(hears(child, "-;"));
+  end(child);
+  end(other);
+  tear_down();
+}
+
+static void none_comes_up_under_a_supervisor_that_has_ended(void) {
+  set_up();
+  ic_isolate *supervisor = publish("/s");
+  ic_isolate *child = reserve("/s/a");
+  ic_registry_supervise(&registry, child, supervisor);
+  end(supervisor);
+  CHECK(ic_registry_publish(&registry, child, NULL) == IC_DOWN);
+  CHECK(find_status("/s/a") == IC_NOT_FOUND);
+  end(child);
+  tear_down();
+}
+
+static void lists_the_supervised(void) {
+  set_up();
+  ic_isolate *supervisor = publish("/s");
+  ic_isolate *other = publish("/b");
+  ic_ref_list list = {0};
+  CHECK(ic_registry_list_supervised(&registry, supervisor, &list) == IC_OK);
+  CHECK(list.count == 0);
+  ic_isolate *child = publish_under(supervisor, "/s/a");
+  ic_isolate *loading = reserve("/s/b");
+  ic_registry_supervise(&registry, loading, supervisor);
+  CHECK(ic_registry_list_supervised(&registry, supervisor, &list) == IC_OK);
+  CHECK(list.count == 2);
+  ic_ref_list_fini(&list);
+  CHECK(ic_registry_list_supervised(&registry, other, &list) == IC_OK);
+  CHECK(list.count == 0);
+  for (int n = 0; failing_at(n); n++) {
+    ic_status status =
+        ic_registry_list_supervised(&registry, supervisor, &list);
+    CHECK(status == (failing_stop() ? IC_MEMORY : IC_OK));
+    ic_ref_list_fini(&list);
+  }
+  end(child);
+  end(loading);
+  end(supervisor);
+  end(other);
+  tear_down();
+}
+
 int main(void) {
   RUN(finds_what_was_published);
   RUN(a_path_is_in_use_from_the_reservation_to_the_end);
@@ -502,5 +571,8 @@ int main(void) {
   RUN(waits_until_nobody_is_left_or_the_time_is_up);
   RUN(counts_who_came_and_went);
   RUN(no_memory_leaves_nothing);
+  RUN(supervised_ones_are_asked_to_end_by_their_supervisor);
+  RUN(none_comes_up_under_a_supervisor_that_has_ended);
+  RUN(lists_the_supervised);
   return check_report("registry");
 }

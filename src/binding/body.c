@@ -14,6 +14,7 @@
 #include "binding/envelope.h"
 #include "binding/load.h"
 #include "binding/ref.h"
+#include "core/ref.h"
 
 // The clock is read once for this many messages of a full queue.
 enum { MESSAGES_PER_CLOCK = 64 };
@@ -96,6 +97,8 @@ static ic_event event_of(ic_message_kind kind) {
       return IC_EVENT_DOWN;
     case IC_MESSAGE_SHUTDOWN:
       return IC_EVENT_SHUTDOWN;
+    case IC_MESSAGE_COMMAND:
+      return IC_EVENT_COMMAND;
     case IC_MESSAGE_NODE_EMPTY:
       return IC_EVENT_EMPTY;
     case IC_MESSAGE_NODE_DOWN:
@@ -133,6 +136,10 @@ static int push_event(ic_lua_body *body, lua_State *L,
       if (message->reason) lua_pushstring(L, message->reason);
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
       return message->reason ? 3 : 2;
+    case IC_MESSAGE_COMMAND:
+      if (!push_value(body, L, message)) lua_pushnil(L);
+      ic_lua_ref_push(L, body, message->reply_to, message->request);
+      return 2;
     case IC_MESSAGE_NODE_EMPTY:
     case IC_MESSAGE_NODE_DOWN:
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
@@ -162,7 +169,10 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
 
 static int push_event_call(ic_lua_body *body, lua_State *L) {
   ic_event event = event_of(body->current->kind);
-  if (event == IC_EVENT_COUNT || body->events[event] == LUA_NOREF) return -1;
+  if (event == IC_EVENT_COUNT || body->events[event] == LUA_NOREF) {
+    if (event == IC_EVENT_COMMAND) ic_ref_refuse(body->current);
+    return -1;
+  }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
   return push_event(body, L, body->current);
 }
@@ -376,6 +386,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
 void ic_entry_fini(ic_entry *entry) {
   free(entry->bytes);
   free(entry->chunk_name);
+  ic_message_free(entry->plan);
   free(entry->package_path);
   free(entry->package_cpath);
   *entry = (ic_entry){0};
@@ -434,19 +445,14 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 
 // --- For Lua ----------------------------------------------------------------
 
-static const char *const event_names[] = {[IC_EVENT_START] = "start",
-                                          [IC_EVENT_REPLY] = "reply",
-                                          [IC_EVENT_SPAWNED] = "spawned",
-                                          [IC_EVENT_UP] = "up",
-                                          [IC_EVENT_DOWN] = "down",
-                                          [IC_EVENT_SHUTDOWN] = "shutdown",
-                                          [IC_EVENT_TIMER] = "timer",
-                                          [IC_EVENT_EMPTY] = "empty",
-                                          [IC_EVENT_NODE_DOWN] = "nodeDown",
-                                          [IC_EVENT_ERROR] = "error",
-                                          [IC_EVENT_ALIVE] = "alive",
-                                          [IC_EVENT_END] = "ending",
-                                          [IC_EVENT_COUNT] = NULL};
+static const char *const event_names[] = {
+    [IC_EVENT_START] = "start",     [IC_EVENT_REPLY] = "reply",
+    [IC_EVENT_SPAWNED] = "spawned", [IC_EVENT_UP] = "up",
+    [IC_EVENT_DOWN] = "down",       [IC_EVENT_SHUTDOWN] = "shutdown",
+    [IC_EVENT_COMMAND] = "command", [IC_EVENT_TIMER] = "timer",
+    [IC_EVENT_EMPTY] = "empty",     [IC_EVENT_NODE_DOWN] = "nodeDown",
+    [IC_EVENT_ERROR] = "error",     [IC_EVENT_ALIVE] = "alive",
+    [IC_EVENT_END] = "ending",      [IC_EVENT_COUNT] = NULL};
 
 // on(event, function): what handles the event from now on.
 static int on(lua_State *L) {

@@ -25,6 +25,7 @@ typedef enum {
   IC_EVENT_UP,         // (ref, cluster key)
   IC_EVENT_DOWN,       // (ref, reason, cluster key)
   IC_EVENT_SHUTDOWN,   // ()
+  IC_EVENT_COMMAND,    // (value, ref to reply to)
   IC_EVENT_TIMER,      // () the deadline has passed
   IC_EVENT_EMPTY,      // (cluster key)
   IC_EVENT_NODE_DOWN,  // (cluster key)
@@ -36,10 +37,11 @@ typedef enum {
 
 // What a new isolate's state is made of; the texts are the body's own copies.
 typedef enum {
-  IC_ENTRY_FUNCTION,  // bytecode of a function that takes the context
-  IC_ENTRY_SOURCE,    // Lua text, called with the context
-  IC_ENTRY_FILE,      // a path, likewise
-  IC_ENTRY_MODULE     // a name, which must return a function
+  IC_ENTRY_FUNCTION,   // bytecode of a function that takes the context
+  IC_ENTRY_SOURCE,     // Lua text, called with the context
+  IC_ENTRY_FILE,       // a path, likewise
+  IC_ENTRY_MODULE,     // a name, which must return a function
+  IC_ENTRY_SUPERVISOR  // a plan, which lua/isolate_cluster/supervisor.lua reads
 } ic_entry_kind;
 
 typedef struct {
@@ -47,6 +49,7 @@ typedef struct {
   char *bytes;
   size_t size;
   char *chunk_name;     // or NULL
+  ic_message *plan;     // of a supervisor, or NULL
   char *package_path;   // or NULL: Lua's default
   char *package_cpath;  // or NULL
 } ic_entry;

@@ -13,7 +13,7 @@
 #include "binding/process.h"
 
 static const char *const entry_kinds[] = {"function", "source", "file",
-                                          "module"};
+                                          "module", "supervisor"};
 
 static void set_package_field(lua_State *L, const char *name,
                               const char *value) {
@@ -85,8 +85,22 @@ static void load_module(lua_State *L, const ic_entry *entry) {
   }
 }
 
+// The plan's refs are found in its message.
+static void load_supervisor(lua_State *L, ic_lua_body *body) {
+  const ic_message *plan = body->entry.plan;
+  ic_module_require(L, "isolate_cluster.supervisor");
+  lua_getfield(L, -1, "entry");
+  body->decoding = plan;
+  ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
+                                     plan->bytes, plan->value_size);
+  body->decoding = NULL;
+  if (status != IC_OK) luaL_error(L, "%s", body->scratch.text);
+  lua_call(L, 1, 1);
+}
+
 // Pushes the entry's function.
-static void load_entry(lua_State *L, const ic_entry *entry) {
+static void load_entry(lua_State *L, ic_lua_body *body) {
+  const ic_entry *entry = &body->entry;
   int status = LUA_OK;
   switch (entry->kind) {
     case IC_ENTRY_FUNCTION:
@@ -101,6 +115,9 @@ static void load_entry(lua_State *L, const ic_entry *entry) {
       break;
     case IC_ENTRY_MODULE:
       load_module(L, entry);
+      return;
+    case IC_ENTRY_SUPERVISOR:
+      load_supervisor(L, body);
       return;
   }
   if (status != LUA_OK) lua_error(L);
@@ -137,7 +154,7 @@ static int load(lua_State *L) {
   preload_c_modules(L, body->base.isolate->cluster);
   ic_module_require(L, "isolate_cluster.isolate");
   lua_gc(L, LUA_GCRESTART);
-  load_entry(L, &body->entry);
+  load_entry(L, body);
   lua_pushstring(L, entry_kinds[body->entry.kind]);
   lua_call(L, 2, 0);
   return 0;

@@ -173,11 +173,16 @@ static int write_bytes(lua_State *L, const void *bytes, size_t size,
 }
 
 // The entry at [index], and the search paths at the two indexes behind it.
-// Never raises. Errors: IC_MEMORY.
+// Never raises. Errors: IC_MEMORY; of a supervisor's plan also IC_UNSENDABLE,
+// whose text is in the body's scratch.
 static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
                             ic_entry *out) {
   *out = (ic_entry){.kind = kind};
-  if (kind == IC_ENTRY_FUNCTION) {
+  if (kind == IC_ENTRY_SUPERVISOR) {
+    ic_status status =
+        ic_lua_ref_encode(L, ic_body_of(L), index, "supervisor", &out->plan);
+    if (status != IC_OK) return status;
+  } else if (kind == IC_ENTRY_FUNCTION) {
     ic_buffer code;
     ic_buffer_init(&code, 0);
     lua_pushvalue(L, index);
@@ -223,17 +228,18 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
 }
 
 // spawn(handle, path | nil, kind, entry, properties | nil, request,
-//       isShared | nil)
+//       isShared | nil, isSupervised | nil)
 //   -> ref | nil, message, code | false: the outcome comes as an event
 static int spawn(lua_State *L) {
-  static const char *const kinds[] = {"function", "source", "file", "module",
-                                      NULL};
+  static const char *const kinds[] = {"function", "source",     "file",
+                                      "module",   "supervisor", NULL};
   ic_lua_body *body = ic_body_of(L);
   ic_cluster *cluster = check_cluster(L);
   const char *path = luaL_optstring(L, 2, NULL);
   ic_entry_kind kind = (ic_entry_kind)luaL_checkoption(L, 3, NULL, kinds);
   lua_Integer request = luaL_checkinteger(L, 6);
   bool shared = lua_isnoneornil(L, 7) ? cluster->shared : lua_toboolean(L, 7);
+  bool supervised = lua_toboolean(L, 8);
   lua_settop(L, 6);
   push_package_field(L, "path");
   push_package_field(L, "cpath");
@@ -242,6 +248,7 @@ static int spawn(lua_State *L) {
   ic_start start = {.path = path,
                     .load_later = kind == IC_ENTRY_MODULE,
                     .shared = shared,
+                    .supervised = supervised,
                     .spawner = body->base.isolate,
                     .request = (uint64_t)request};
   // From here on nothing raises before all is handed over.
@@ -255,7 +262,9 @@ static int spawn(lua_State *L) {
   ic_lua_body *created = status == IC_OK ? ic_body_new(&entry) : NULL;
   if (!created) {
     ic_message_free(start.properties);
-    return fail(L, IC_MEMORY);
+    return status == IC_UNSENDABLE
+               ? ic_lua_ref_fail(L, status, body->scratch.text)
+               : fail(L, IC_MEMORY);
   }
   start.body = &created->base;
   ic_isolate *isolate;

@@ -326,7 +326,7 @@ static int send(lua_State *L) {
   return ic_lua_ref_send(L, body, to->isolate, message);
 }
 
-// sendRequest(ref, value, number, type | nil) -> as send
+// sendRequest(ref, value, number, type | nil, isCommand) -> as send
 static int send_request(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_lua_ref *to = check_self(L, "request");
@@ -338,6 +338,18 @@ static int send_request(lua_State *L) {
   set_sender(body, message, &(send_options){0});
   message->reply_to = ic_isolate_hold(body->base.isolate);
   message->request = request;
+  if (lua_toboolean(L, 5)) message->kind = IC_MESSAGE_COMMAND;
+  return ic_lua_ref_send(L, body, to->isolate, message);
+}
+
+// askToEnd(ref) -> true | nil, message, code: as a shutdown asks all
+static int ask_to_end(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_lua_ref *to = check_self(L, "askToEnd");
+  ic_message *message = ic_message_new_event(IC_MESSAGE_SHUTDOWN);
+  if (!message) {
+    return ic_lua_ref_fail(L, IC_MEMORY, ic_status_text(IC_MEMORY));
+  }
   return ic_lua_ref_send(L, body, to->isolate, message);
 }
 
@@ -451,11 +463,9 @@ static void make_type(lua_State *L, int body, int methods) {
 void ic_lua_ref_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"send", send}, {"property", property}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sendRequest", send_request},
-                                       {"self", self},
-                                       {"properties", properties},
-                                       {"isRef", is_ref},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sendRequest", send_request}, {"askToEnd", ask_to_end}, {"self", self},
+      {"properties", properties},    {"isRef", is_ref},        {NULL, NULL}};
   int table = lua_gettop(L);
   int body = table - 1;
   lua_pushvalue(L, body);

@@ -178,6 +178,7 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
 void ic_cluster_drop(ic_cluster *cluster, ic_message *chain) {
   uint64_t dropped = 0;
   for (ic_message *message = chain; message; message = message->next) {
+    if (message->kind == IC_MESSAGE_COMMAND) ic_ref_refuse(message);
     if (message->kind != IC_MESSAGE_VALUE) continue;
     dropped++;
     ic_ref_refuse(message);
@@ -229,6 +230,9 @@ static ic_status begin(ic_cluster *cluster, ic_isolate *isolate,
 static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
                         ic_start *start, char **text) {
   isolate->cluster = cluster;
+  if (start->supervised) {
+    ic_registry_supervise(&cluster->registry, isolate, start->spawner);
+  }
   isolate->life = &life;
   isolate->properties = start->properties;
   isolate->body = start->body;

@@ -47,7 +47,8 @@ typedef struct {
   // False: the body is loaded by the calling thread. True: by the isolate's own;
   // the outcome then comes to [spawner] as a SPAWNED message with [request].
   bool load_later;
-  bool shared;  // run by the pool
+  bool shared;      // run by the pool
+  bool supervised;  // by [spawner]: see ic_registry_supervise
   ic_isolate *spawner;
   uint64_t request;
 } ic_start;

@@ -36,6 +36,7 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
 static void free_isolate(ic_isolate *isolate) {
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
   ic_message_free(isolate->properties);
+  ic_isolate_release(isolate->supervisor);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
   free(isolate->path);

@@ -73,7 +73,8 @@ struct ic_isolate {
   ic_message *properties;  // or NULL
   const ic_life *life;
   ic_body *body;
-  ic_cluster *cluster;  // counted by the isolate until it has ended
+  ic_cluster *cluster;     // counted by the isolate until it has ended
+  ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
 
   _Atomic uint32_t users;
   ic_mailbox mailbox;
@@ -94,6 +95,7 @@ struct ic_isolate {
   const char *reason;  // once ended; static
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
+  bool supervises;     // is, or was, the supervisor of others
   ic_isolate *next_in_bucket;
 
   bool has_begun;  // the thread's that runs it: the first message is handled

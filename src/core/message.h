@@ -27,6 +27,7 @@ typedef struct ic_isolate ic_isolate;
 typedef enum {
   IC_MESSAGE_VALUE,       // a value for onMessage
   IC_MESSAGE_REPLY,       // the answer to a request; status: of the request
+  IC_MESSAGE_COMMAND,     // a value from our own Lua code, for a supervisor's
   IC_MESSAGE_LOAD,        // first of all: load the entry on this thread
   IC_MESSAGE_CANCEL,      // first of all: the spawn failed, end at once
   IC_MESSAGE_START,       // registered: run the entry

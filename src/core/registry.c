@@ -242,9 +242,22 @@ ic_status ic_registry_reserve(ic_registry *registry, const char *path,
   return status;
 }
 
+void ic_registry_supervise(ic_registry *registry, ic_isolate *isolate,
+                           ic_isolate *supervisor) {
+  ic_mutex_lock(&registry->mutex);
+  isolate->supervisor = ic_isolate_hold(supervisor);
+  supervisor->supervises = true;
+  ic_mutex_unlock(&registry->mutex);
+}
+
+static bool has_live_supervisor(const ic_isolate *isolate) {
+  return isolate->supervisor && isolate->supervisor->stage == IC_STAGE_LIVE;
+}
+
 static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
                                 ic_message *start, ic_ref_list *sleepers) {
   if (registry->node != IC_NODE_UP) return IC_DOWN;
+  if (isolate->supervisor && !has_live_supervisor(isolate)) return IC_DOWN;
   ic_status status = reserve_watcher_locked(registry);
   if (status != IC_OK) return status;
   if (isolate->in_map) {
@@ -382,6 +395,30 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
   return IC_OK;
 }
 
+static ic_status list_supervised_locked(ic_registry *registry,
+                                        const ic_isolate *supervisor,
+                                        ic_ref_list *out) {
+  if (!supervisor->supervises) return IC_OK;
+  for (size_t i = 0; i < registry->bucket_count; i++) {
+    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+         isolate = isolate->next_in_bucket) {
+      if (isolate->supervisor != supervisor) continue;
+      ic_status status = ic_ref_list_add(out, isolate);
+      if (status != IC_OK) return status;
+    }
+  }
+  return IC_OK;
+}
+
+ic_status ic_registry_list_supervised(ic_registry *registry,
+                                      const ic_isolate *supervisor,
+                                      ic_ref_list *out) {
+  ic_mutex_lock(&registry->mutex);
+  ic_status status = list_supervised_locked(registry, supervisor, out);
+  ic_mutex_unlock(&registry->mutex);
+  return status;
+}
+
 uint64_t ic_registry_version(ic_registry *registry) {
   ic_mutex_lock(&registry->mutex);
   uint64_t version = registry->version;
@@ -398,6 +435,7 @@ void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind) {
     for (ic_isolate *isolate = registry->buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
       if (isolate->stage != IC_STAGE_LIVE || isolate->is_port) continue;
+      if (has_live_supervisor(isolate)) continue;
       ic_message *event = ic_message_new_event(kind);
       if (event) push_locked(isolate, event, &sleepers);
     }

@@ -61,11 +61,18 @@ void ic_registry_fini(ic_registry *registry);
 ic_status ic_registry_reserve(ic_registry *registry, const char *path,
                               bool is_port, ic_isolate **out);
 
+// Makes [supervisor] that of [isolate], which nobody can find yet: it is not
+// asked to end with all others as long as the supervisor lives, and it can't
+// come up, or stay, when that has ended.
+void ic_registry_supervise(ic_registry *registry, ic_isolate *isolate,
+                           ic_isolate *supervisor);
+
 // Makes [isolate] findable and tells those who watch. [start], which may be
 // NULL, becomes its first message. An isolate watches ups and downs from the
 // beginning, so that none is missed until it has said what it wants.
 //
-// Ownership: takes [start] on IC_OK. Errors: IC_DOWN - too late.
+// Ownership: takes [start] on IC_OK. Errors: IC_DOWN - too late; so it is for an
+// isolate whose supervisor has ended.
 ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
                               ic_message *start);
 
@@ -92,7 +99,13 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
 // A number that rises with each up and down.
 uint64_t ic_registry_version(ic_registry *registry);
 
-// Sends an event to every live isolate.
+// Gives those that [supervisor] supervises, the ones that still load included.
+// Errors: IC_MEMORY.
+ic_status ic_registry_list_supervised(ic_registry *registry,
+                                      const ic_isolate *supervisor,
+                                      ic_ref_list *out);
+
+// Sends an event to every live isolate but those that a live one supervises.
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind);
 
 // Waits until no isolate is left. [deadline_ns] is read again at each change,
