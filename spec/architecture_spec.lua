@@ -8,8 +8,9 @@ local shell = require "spec.support.shell"
 -- From the ground up. A file in src/core may include those to its left.
 local CORE_FLOORS = {
   "status", "sync", "arena", "buffer", "codec", "path", "message", "mailbox",
-  "isolate", "ref", "reader", "turn", "alarms", "run_queue", "worker",
-  "monitor", "pool", "scheduler", "registry", "cluster", "port",
+  "isolate", "watch", "ref", "reader", "turn", "alarms", "run_queue", "worker",
+  "monitor", "pool", "scheduler", "registry", "cluster", "death",
+  "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

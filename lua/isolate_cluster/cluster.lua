@@ -66,8 +66,8 @@ local function wakeWaiters(key)
 end
 
 core.on("up", function(ref, key) emit("onIsolateUp", key, ref) end)
-core.on("down", function(ref, reason, key)
-  emit("onIsolateDown", key, ref, reason)
+core.on("down", function(ref, reason, err, key)
+  emit("onIsolateDown", key, ref, reason, err)
 end)
 core.on("empty", wakeWaiters)
 -- The last event of a cluster: only then is there nothing more to be told.
@@ -118,6 +118,15 @@ end
 function Cluster:lookupIsolates(prefix)
   check.self(self, Cluster, "cluster:lookupIsolates")
   return spawn.list(states[self].handle, prefix)
+end
+
+---Calls fn(ref, reason, err) once when the isolate of [ref] ends, or soon if it
+---has ended already.
+---@return isolate_cluster.Monitor
+function Cluster:monitor(ref, fn)
+  check.self(self, Cluster, "cluster:monitor")
+  local Monitor = require "isolate_cluster.monitor"
+  return Monitor.new("cluster:monitor", ref, fn)
 end
 
 -- Waits until isDone() is true, which an event of the node may make it. The

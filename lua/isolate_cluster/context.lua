@@ -22,6 +22,8 @@ Context.__name = "context"
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
+local Monitor ---@type table? monitor.lua, once it is needed
+
 -- A state has one context. What it has inside is not a field of its own, so
 -- that `context.onMessage = fn` comes to __newindex.
 local streams = {} ---@type table<string, isolate_cluster.Stream>
@@ -81,7 +83,7 @@ function Context.isAlive()
   for name in pairs(streams) do
     if name ~= "onError" and isListenedTo(name) then return true end
   end
-  return false
+  return Monitor ~= nil and Monitor.any()
 end
 
 ---@return function[]
@@ -151,6 +153,15 @@ function Context:group(prefix, options)
   check.self(self, Context, "context:group")
   local Group = require "isolate_cluster.group"
   return Group.new(fields.handle, prefix, options)
+end
+
+---Calls fn(ref, reason, err) once when the isolate of [ref] ends, or soon if it
+---has ended already.
+---@return isolate_cluster.Monitor
+function Context:monitor(ref, fn)
+  check.self(self, Context, "context:monitor")
+  Monitor = Monitor or require "isolate_cluster.monitor"
+  return Monitor.new("context:monitor", ref, fn)
 end
 
 ---Ends this isolate once the handler that runs has returned, or waits.

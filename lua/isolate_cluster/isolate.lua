@@ -23,7 +23,7 @@ local reporters = setmetatable({}, { __mode = "k" })
 function loop.report(co, value)
   local message = loop.describeError(value)
   local traceback = core.traceback(co, message)
-  if co == entryCoroutine then core.stop "error" end
+  if co == entryCoroutine then core.stop("error", message, traceback) end
   local reported = reporters[co]
   if reported then
     return core.report(traceback .. "\nwhile onError was told of: " .. reported)
@@ -41,7 +41,9 @@ end
 -- os.exit ends the isolate, not the process.
 os.exit = function(code)  -- luacheck: ignore 122
   local isSuccess = code == nil or code == true or code == 0
-  core.exit(isSuccess and "done" or "error")
+  if isSuccess then core.exit "done" end
+  local message = ("os.exit(%s)"):format(tostring(code))
+  core.exit("error", message, debug.traceback(message, 2))
 end
 
 ---@param entry function
@@ -59,8 +61,8 @@ return function(entry, kind)
     finishStart()
   end)
   core.on("up", function(ref) Context.emit("onIsolateUp", ref) end)
-  core.on("down", function(ref, reason)
-    Context.emit("onIsolateDown", ref, reason)
+  core.on("down", function(ref, reason, err)
+    Context.emit("onIsolateDown", ref, reason, err)
   end)
   core.on("shutdown", function()
     if not Context.emit "onShutdownRequest" then core.stop "shutdown" end

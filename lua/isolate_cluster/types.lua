@@ -33,13 +33,21 @@
 ---| "invalid" # reserved: an argument is wrong
 ---| "error" # anything else that failed
 
----Why an isolate ended: what onIsolateDown tells.
+---Why an isolate ended: what onIsolateDown and monitors tell.
 ---@alias isolate_cluster.Reason
 ---| "done" # nothing was left to do
 ---| "shutdown" # it ended itself, or agreed to a shutdown
 ---| "error" # its entry raised an error
----| "killed" # a shutdown stopped it by force
----| "memory" # its state had no memory left
+---| "killed" # it was stopped by force
+---| "memory" # it had no memory left
+---| "cpu" # it computed for longer than it may
+---| "stack" # it called itself too deeply in C
+---| "gone" # a monitor's only: nobody remembers why
+
+---The error that an isolate ended by.
+---@class isolate_cluster.EndError
+---@field message string the error's text
+---@field traceback string the text, and where it came from
 
 -- --- The module -------------------------------------------------------------
 
@@ -103,13 +111,30 @@ function Spawner:lookupIsolate(path) end
 ---@return isolate_cluster.Ref[]? refs, string? message, isolate_cluster.Code? code
 function Spawner:lookupIsolates(prefix) end
 
+---What a monitor calls.
+---@alias isolate_cluster.Obituary
+---| fun(ref: isolate_cluster.Ref, reason: isolate_cluster.Reason, err: isolate_cluster.EndError?)
+
+---Calls fn once when the isolate of the ref ends; if it has, as the next event.
+---@param ref isolate_cluster.Ref
+---@param fn isolate_cluster.Obituary
+---@return isolate_cluster.Monitor
+function Spawner:monitor(ref, fn) end
+
+---What waits for an isolate's end. It can be a `<close>` variable.
+---@class isolate_cluster.Monitor
+local Monitor = {}
+
+---Takes it back; doing so again, or too late, does nothing.
+function Monitor:cancel() end
+
 -- --- The cluster ------------------------------------------------------------
 
 ---A cluster, as its host script sees it. What waits here blocks the thread.
 ---@class isolate_cluster.Cluster: isolate_cluster.Spawner
 ---@field up boolean whether the node is up
 ---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
----@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
+---@field onIsolateDown isolate_cluster.Stream of (ref, reason, err): one has ended
 local Cluster = {}
 
 ---Waits until no isolate is left.
@@ -156,7 +181,7 @@ function Cluster:stats() end
 ---@field isolateRef isolate_cluster.Ref of this isolate
 ---@field onMessage isolate_cluster.Stream of (value, message): one came
 ---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
----@field onIsolateDown isolate_cluster.Stream of (ref, reason): one has ended
+---@field onIsolateDown isolate_cluster.Stream of (ref, reason, err): one has ended
 ---@field onError isolate_cluster.Stream of (err): an error that nobody caught
 ---@field onShutdownRequest isolate_cluster.Stream of (): it is asked to end
 local Context = {}

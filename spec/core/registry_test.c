@@ -30,13 +30,13 @@ static ic_isolate *publish(const char *path) {
   ic_isolate *isolate = reserve(path);
   if (!isolate) return NULL;
   if (ic_registry_publish(&registry, isolate, NULL) == IC_OK) return isolate;
-  ic_registry_remove(&registry, isolate, NULL);
+  ic_registry_remove(&registry, isolate, NULL, NULL);
   return NULL;
 }
 
 static void end(ic_isolate *isolate) {
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
-  ic_registry_remove(&registry, isolate, "done");
+  ic_registry_remove(&registry, isolate, "done", NULL);
 }
 
 // Somebody of no cluster who watches; released by stop_watching.
@@ -245,8 +245,8 @@ static void ends_once(void) {
   set_up();
   ic_isolate *watcher = start_watching(IC_WATCH_DOWN);
   ic_isolate *isolate = ic_isolate_hold(publish("/a"));
-  ic_registry_remove(&registry, isolate, "killed");
-  ic_registry_remove(&registry, isolate, "done");
+  ic_registry_remove(&registry, isolate, "killed", NULL);
+  ic_registry_remove(&registry, isolate, "done", NULL);
   CHECK(hears(watcher, "-/a killed;"));
   CHECK(atomic_load(&isolate->users) == 1);
   CHECK(ic_registry_watch(&registry, isolate, IC_WATCH_UP) == IC_OK);

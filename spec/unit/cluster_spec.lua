@@ -99,9 +99,9 @@ describe("A cluster", function()
       cluster.onIsolateDown:listen(hear)
 
       core:raise("up", "ref", 1)
-      core:raise("down", "ref", "done", 1)
+      core:raise("down", "ref", "error", "err", 1)
 
-      assert.same({ { n = 1, "ref" }, { n = 2, "ref", "done" } }, heard)
+      assert.same({ { n = 1, "ref" }, { n = 3, "ref", "error", "err" } }, heard)
     end)
 
     it("gives them to the one callback that was set last", function()
@@ -118,7 +118,7 @@ describe("A cluster", function()
     it("gives them to the callback form", function()
       cluster:onIsolateDown(hear)
 
-      core:raise("down", "ref", "done", 1)
+      core:raise("down", "ref", "error", "err", 1)
 
       assert.equal("ref", heard[1][1])
     end)

@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "binding/envelope.h"
 #include "binding/load.h"
@@ -95,6 +96,8 @@ static ic_event event_of(ic_message_kind kind) {
       return IC_EVENT_UP;
     case IC_MESSAGE_DOWN:
       return IC_EVENT_DOWN;
+    case IC_MESSAGE_ENDED:
+      return IC_EVENT_ENDED;
     case IC_MESSAGE_SHUTDOWN:
       return IC_EVENT_SHUTDOWN;
     case IC_MESSAGE_COMMAND:
@@ -108,7 +111,32 @@ static ic_event event_of(ic_message_kind kind) {
   }
 }
 
-// Pushes what the handler of the event gets; how many values.
+// Pushes { message =, traceback = } for the error that [ended] ended by, or nil.
+static void push_error(lua_State *L, const ic_isolate *ended) {
+  const ic_error *error = ended->error;
+  if (!error) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, 0, 2);
+  lua_pushlstring(L, error->bytes, error->message_size);
+  lua_setfield(L, -2, "message");
+  lua_pushlstring(L, ic_error_traceback(error), error->traceback_size);
+  lua_setfield(L, -2, "traceback");
+}
+
+// Pushes the ref of who has ended, the reason, and the error or nil.
+static void push_end(ic_lua_body *body, lua_State *L,
+                     const ic_message *message) {
+  luaL_checkstack(L, 8, "an end");
+  ic_lua_ref_push(L, body, message->sender, 0);
+  // Unknown where the isolate is known from bytes alone.
+  lua_pushstring(L, message->reason ? message->reason : "gone");
+  push_error(L, message->sender);
+}
+
+// Pushes what the handler of the event gets; how many values, or -1 where it is
+// for nobody.
 static int push_event(ic_lua_body *body, lua_State *L,
                       const ic_message *message) {
   switch (message->kind) {
@@ -131,11 +159,18 @@ static int push_event(ic_lua_body *body, lua_State *L,
       ic_lua_ref_push(L, body, message->sender, 0);
       return 2;
     case IC_MESSAGE_UP:
-    case IC_MESSAGE_DOWN:
       ic_lua_ref_push(L, body, message->sender, 0);
-      if (message->reason) lua_pushstring(L, message->reason);
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return message->reason ? 3 : 2;
+      return 2;
+    case IC_MESSAGE_DOWN:
+      push_end(body, L, message);
+      lua_pushinteger(L, (lua_Integer)message->cluster_key);
+      return 4;
+    case IC_MESSAGE_ENDED:
+      if (!ic_watching_end(&body->watching, message->request)) return -1;
+      lua_pushinteger(L, (lua_Integer)message->request);
+      push_end(body, L, message);
+      return 4;
     case IC_MESSAGE_COMMAND:
       if (!push_value(body, L, message)) lua_pushnil(L);
       ic_lua_ref_push(L, body, message->reply_to, message->request);
@@ -174,7 +209,7 @@ static int push_event_call(ic_lua_body *body, lua_State *L) {
     return -1;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
-  return push_event(body, L, body->current);
+  return push_event(body, L, body->current);  // -1: the dispatcher clears all
 }
 
 static bool timer_is_due(ic_lua_body *body) {
@@ -337,6 +372,12 @@ void ic_body_stop(ic_lua_body *body, const char *reason) {
   body->base.reason = reason;
 }
 
+void ic_body_set_error(ic_body *body, const char *message, size_t message_size,
+                       const char *traceback, size_t traceback_size) {
+  if (body->error) return;
+  body->error = ic_error_new(message, message_size, traceback, traceback_size);
+}
+
 // --- The body of an isolate -------------------------------------------------
 
 static int protected_turn(lua_State *L) {
@@ -365,7 +406,9 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   lua_pushlightuserdata(L, body);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK && !ic_body_is_killed(body)) {
     const char *text = lua_tostring(L, -1);
-    ic_body_report(body, text ? text : "an error without a text");
+    if (!text) text = "an error without a text";
+    ic_body_report(body, text);
+    ic_body_set_error(base, text, strlen(text), text, strlen(text));
     ic_body_stop(body, "memory");
   }
   if (!ic_body_is_killed(body) && body->stopping) {
@@ -413,6 +456,7 @@ void ic_body_fini(ic_lua_body *body) {
       ic_message_free_chain(left[i]);
     }
   }
+  ic_watching_fini(&body->watching);
   ic_ref_list_fini(&body->refs);
   ic_value_scratch_fini(&body->scratch);
   ic_entry_fini(&body->entry);
@@ -445,14 +489,21 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 
 // --- For Lua ----------------------------------------------------------------
 
-static const char *const event_names[] = {
-    [IC_EVENT_START] = "start",     [IC_EVENT_REPLY] = "reply",
-    [IC_EVENT_SPAWNED] = "spawned", [IC_EVENT_UP] = "up",
-    [IC_EVENT_DOWN] = "down",       [IC_EVENT_SHUTDOWN] = "shutdown",
-    [IC_EVENT_COMMAND] = "command", [IC_EVENT_TIMER] = "timer",
-    [IC_EVENT_EMPTY] = "empty",     [IC_EVENT_NODE_DOWN] = "nodeDown",
-    [IC_EVENT_ERROR] = "error",     [IC_EVENT_ALIVE] = "alive",
-    [IC_EVENT_END] = "ending",      [IC_EVENT_COUNT] = NULL};
+static const char *const event_names[] = {[IC_EVENT_START] = "start",
+                                          [IC_EVENT_REPLY] = "reply",
+                                          [IC_EVENT_SPAWNED] = "spawned",
+                                          [IC_EVENT_UP] = "up",
+                                          [IC_EVENT_DOWN] = "down",
+                                          [IC_EVENT_ENDED] = "ended",
+                                          [IC_EVENT_SHUTDOWN] = "shutdown",
+                                          [IC_EVENT_COMMAND] = "command",
+                                          [IC_EVENT_TIMER] = "timer",
+                                          [IC_EVENT_EMPTY] = "empty",
+                                          [IC_EVENT_NODE_DOWN] = "nodeDown",
+                                          [IC_EVENT_ERROR] = "error",
+                                          [IC_EVENT_ALIVE] = "alive",
+                                          [IC_EVENT_END] = "ending",
+                                          [IC_EVENT_COUNT] = NULL};
 
 // on(event, function): what handles the event from now on.
 static int on(lua_State *L) {
@@ -507,14 +558,24 @@ static int yield(lua_State *L) {
   return lua_yield(L, 0);
 }
 
-// stop(reason): the isolate ends after what runs now.
+// stop(reason, message | nil, traceback): the isolate ends after what runs now;
+// by the error, if there is one.
 static int stop(lua_State *L) {
   static const char *const reasons[] = {"done", "error", "shutdown", NULL};
-  ic_body_stop(ic_body_of(L), reasons[luaL_checkoption(L, 1, NULL, reasons)]);
+  ic_lua_body *body = ic_body_of(L);
+  const char *reason = reasons[luaL_checkoption(L, 1, NULL, reasons)];
+  if (!body->stopping && !lua_isnoneornil(L, 2)) {
+    size_t message_size, traceback_size;
+    const char *message = luaL_checklstring(L, 2, &message_size);
+    const char *traceback = luaL_checklstring(L, 3, &traceback_size);
+    ic_body_set_error(&body->base, message, message_size, traceback,
+                      traceback_size);
+  }
+  ic_body_stop(body, reason);
   return 0;
 }
 
-// exit(reason): the isolate ends here and now.
+// exit(reason, message | nil, traceback): the isolate ends here and now.
 static int exit_now(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   stop(L);
@@ -530,6 +591,26 @@ static int traceback(lua_State *L) {
   luaL_argexpected(L, co, 1, "coroutine");
   luaL_traceback(L, co, luaL_checkstring(L, 2), 0);
   return 1;
+}
+
+// watchEnd(ref) -> the number under which its end comes as the event "ended"
+static int watch_end(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
+  luaL_argexpected(L, ref, 1, "ref");
+  uint64_t number;
+  if (ic_watching_add(&body->watching, ref->isolate, body->base.isolate,
+                      &number) != IC_OK) {
+    return luaL_error(L, "not enough memory to watch an isolate");
+  }
+  lua_pushinteger(L, (lua_Integer)number);
+  return 1;
+}
+
+// forgetEnd(number): the event does not come any more
+static int forget_end(lua_State *L) {
+  ic_watching_end(&ic_body_of(L)->watching, (uint64_t)luaL_checkinteger(L, 1));
+  return 0;
 }
 
 static int report(lua_State *L) {
@@ -591,6 +672,8 @@ void ic_body_open(lua_State *L) {
                                        {"stop", stop},
                                        {"exit", exit_now},
                                        {"traceback", traceback},
+                                       {"watchEnd", watch_end},
+                                       {"forgetEnd", forget_end},
                                        {"report", report},
                                        {"countLateReply", count_late_reply},
                                        {"isPumping", is_pumping},

@@ -14,6 +14,7 @@
 
 #include "binding/output.h"
 #include "binding/value.h"
+#include "binding/watching.h"
 #include "core/arena.h"
 #include "core/cluster.h"
 
@@ -23,7 +24,8 @@ typedef enum {
   IC_EVENT_REPLY,      // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,    // (request, ref | nil, message, code)
   IC_EVENT_UP,         // (ref, cluster key)
-  IC_EVENT_DOWN,       // (ref, reason, cluster key)
+  IC_EVENT_DOWN,       // (ref, reason, error | nil, cluster key)
+  IC_EVENT_ENDED,      // (number, ref, reason, error | nil)
   IC_EVENT_SHUTDOWN,   // ()
   IC_EVENT_COMMAND,    // (value, ref to reply to)
   IC_EVENT_TIMER,      // () the deadline has passed
@@ -86,6 +88,7 @@ typedef struct {
   ic_entry entry;
   ic_value_scratch scratch;
   ic_value_hooks hooks;
+  ic_watching watching;        // of other isolates' ends
   ic_ref_list refs;            // of the value being encoded
   const ic_message *decoding;  // whose refs are being decoded
   ic_output output;
@@ -123,6 +126,10 @@ void ic_body_free_current(ic_lua_body *body);
 
 // Ends the isolate after what runs now; [reason] is static.
 void ic_body_stop(ic_lua_body *body, const char *reason);
+
+// Notes the error that the isolate ends by, in words; the first one stays.
+void ic_body_set_error(ic_body *body, const char *message, size_t message_size,
+                       const char *traceback, size_t traceback_size);
 
 // Calls the handler of [event] with the [arguments] on the top of [L]; true if
 // it ran without an error. For ERROR, ALIVE and END, which are not queued.

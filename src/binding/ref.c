@@ -93,6 +93,7 @@ static ic_isolate *resolve(const ic_message *message, uint64_t key, uint64_t id,
   ic_mailbox_close(&isolate->mailbox);
   isolate->id = id;
   isolate->cluster_key = key;
+  isolate->stage = IC_STAGE_ENDED;
   return isolate;
 }
 

@@ -169,7 +169,7 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
   ic_status status = load_and_publish(isolate, &text);
   if (status != IC_OK) {
     // The path is free again before the spawner hears of it.
-    ic_registry_remove(&isolate->cluster->registry, isolate, NULL);
+    ic_registry_remove(&isolate->cluster->registry, isolate, NULL, NULL);
   }
   tell_spawner(request, isolate, status, text);
   return status == IC_OK;
@@ -192,8 +192,9 @@ void ic_cluster_drop(ic_cluster *cluster, ic_message *chain) {
 static void life_end(ic_isolate *isolate) {
   ic_cluster_drop(isolate->cluster, ic_mailbox_close(&isolate->mailbox));
   const char *reason = isolate->body->reason;
+  ic_error *error = isolate->body->error;
   isolate->body->class->free(isolate->body);
-  ic_registry_remove(&isolate->cluster->registry, isolate, reason);
+  ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
 }
 
 static const ic_life life = {life_load, life_end, ic_cluster_release};
@@ -219,7 +220,7 @@ static ic_status begin(ic_cluster *cluster, ic_isolate *isolate,
   ic_registry *registry = &cluster->registry;
   ic_status status = ic_registry_publish(registry, isolate, first);
   if (status == IC_OK) return IC_OK;
-  ic_registry_remove(registry, isolate, NULL);
+  ic_registry_remove(registry, isolate, NULL, NULL);
   first->kind = IC_MESSAGE_CANCEL;
   push_first(isolate, first);
   return status;
@@ -272,7 +273,7 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
     ic_message_free(first);
     ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
     start->body->class->free(start->body);
-    ic_registry_remove(&cluster->registry, isolate, NULL);
+    ic_registry_remove(&cluster->registry, isolate, NULL, NULL);
   }
   if (status == IC_OK) {
     *out = isolate;
@@ -346,7 +347,7 @@ static bool kill_the_rest(ic_cluster *cluster) {
     // Where its thread waits, to see that this is the end. One of the pool must
     // not be scheduled while it runs, and has been abandoned there already.
     ic_isolate_rouse(isolate);
-    ic_registry_remove(&cluster->registry, isolate, "killed");
+    ic_registry_remove(&cluster->registry, isolate, "killed", NULL);
     ic_isolate_release(isolate);
   }
   return false;

@@ -10,6 +10,20 @@
 
 static _Atomic uint64_t last_id;
 
+ic_error *ic_error_new(const char *message, size_t message_size,
+                       const char *traceback, size_t traceback_size) {
+  size_t size = message_size + traceback_size + 2;
+  ic_error *error = malloc(sizeof *error + size);
+  if (!error) return NULL;
+  error->message_size = message_size;
+  error->traceback_size = traceback_size;
+  memcpy(error->bytes, message, message_size);
+  error->bytes[message_size] = '\0';
+  memcpy(error->bytes + message_size + 1, traceback, traceback_size);
+  error->bytes[size - 1] = '\0';
+  return error;
+}
+
 ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   ic_isolate *isolate = calloc(1, sizeof *isolate);
   if (!isolate) return IC_MEMORY;
@@ -39,6 +53,7 @@ static void free_isolate(ic_isolate *isolate) {
   ic_isolate_release(isolate->supervisor);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
+  free(isolate->error);
   free(isolate->path);
   free(isolate);
 }

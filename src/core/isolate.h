@@ -17,6 +17,24 @@
 #include "core/sync.h"
 
 typedef struct ic_body ic_body;
+typedef struct ic_watch ic_watch;
+
+// An error that an isolate ended by, in words: two strings, each with a NUL
+// behind it, and any bytes in it.
+typedef struct {
+  size_t message_size;
+  size_t traceback_size;
+  char bytes[];
+} ic_error;
+
+// Copies both. NULL: no memory for the words; the error is none the less one.
+// Gives; to be freed with free().
+ic_error *ic_error_new(const char *message, size_t message_size,
+                       const char *traceback, size_t traceback_size);
+
+static inline const char *ic_error_traceback(const ic_error *error) {
+  return error->bytes + error->message_size + 1;
+}
 
 // The methods of a body. All but interrupt are called by one thread at a time.
 typedef struct {
@@ -40,6 +58,8 @@ struct ic_body {
   const ic_body_class *class;
   ic_isolate *isolate;  // set before load; outlives the body
   const char *reason;   // why it ended: set before run answers false; static
+  ic_error *error;  // the error that [reason] tells of, or NULL; the isolate's
+                    // end takes it
 };
 
 // What happens to an isolate on its thread that is not the body's matter.
@@ -92,7 +112,9 @@ struct ic_isolate {
 
   // Guard: the registry's mutex.
   ic_stage stage;
-  const char *reason;  // once ended; static
+  const char *reason;  // once ended; static. Who hears of the end reads it and
+  ic_error *error;     // the error, owned, or NULL, without the lock
+  ic_watch *watches;   // who waits for the end; see watch.h
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
   bool supervises;     // is, or was, the supervisor of others

@@ -34,6 +34,7 @@ typedef enum {
   IC_MESSAGE_SPAWNED,     // sender: the new isolate; status: of the spawn
   IC_MESSAGE_UP,          // sender: the isolate that came up
   IC_MESSAGE_DOWN,        // sender: the isolate that ended; reason
+  IC_MESSAGE_ENDED,       // likewise, of one that was watched under a number
   IC_MESSAGE_SHUTDOWN,    // the isolate is asked to end
   IC_MESSAGE_NODE_EMPTY,  // no isolate is left; sent to ports
   IC_MESSAGE_NODE_DOWN    // the shutdown is complete; sent to ports
@@ -57,9 +58,9 @@ struct ic_message {
   ic_isolate *sender;    // counted, or NULL
   ic_isolate *reply_to;  // counted, or NULL: the sender
   uint64_t request;      // VALUE: which request of [reply_to] it is, 0: none;
-                         // REPLY, SPAWNED: which one it answers
+                         // REPLY, SPAWNED, ENDED: which one it answers
   uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
-  const char *reason;    // DOWN: static
+  const char *reason;    // DOWN, ENDED: static
   char *text;            // SPAWNED: why not; owned, or NULL
   ic_message_kind kind;
   ic_status status;

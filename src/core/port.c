@@ -85,7 +85,7 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
   }
   if (status == IC_OK) return IC_OK;
   ic_cluster_drop(cluster, ic_mailbox_close(&port->isolate->mailbox));
-  ic_registry_remove(registry, port->isolate, "error");
+  ic_registry_remove(registry, port->isolate, "error", NULL);
   ic_isolate_release(port->isolate);
   return status;
 }
@@ -120,7 +120,7 @@ void ic_port_close(ic_port *port) {
   }
   ic_cluster_drop(port->cluster, port->held);
   ic_cluster_drop(port->cluster, left);
-  ic_registry_remove(&port->cluster->registry, isolate, "done");
+  ic_registry_remove(&port->cluster->registry, isolate, "done", NULL);
   ic_isolate_release(isolate);
   ic_cluster_release(port->cluster);
   free(port);

@@ -153,6 +153,16 @@ static void tell_watchers_locked(ic_registry *registry, unsigned watch,
   }
 }
 
+// Those who wait for the end of this one isolate.
+static void tell_waiting_locked(ic_isolate *ended, ic_ref_list *sleepers) {
+  ic_isolate *watcher;
+  ic_message *event;
+  while ((event = ic_watch_take_locked(ended, &watcher)) != NULL) {
+    event->reason = ended->reason;
+    push_locked(watcher, event, sleepers);
+  }
+}
+
 static void wake_all(ic_ref_list *sleepers) {
   for (size_t i = 0; i < sleepers->count; i++) {
     ic_isolate_wake(sleepers->items[i]);
@@ -294,17 +304,19 @@ static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
 }
 
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
-                        const char *reason) {
+                        const char *reason, ic_error *error) {
   ic_ref_list sleepers = {0};
   ic_mutex_lock(&registry->mutex);
   if (isolate->stage == IC_STAGE_ENDED) {
     ic_mutex_unlock(&registry->mutex);
+    free(error);
     return;
   }
   count_ended_locked(registry, isolate);
   bool was_found = isolate->stage == IC_STAGE_LIVE && isolate->in_map;
   isolate->stage = IC_STAGE_ENDED;
   isolate->reason = reason;
+  isolate->error = error;
   watch_locked(registry, isolate, 0);
   if (isolate->in_map) drop_path_locked(registry, isolate);
   if (was_found) {
@@ -312,6 +324,7 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
     tell_watchers_locked(registry, IC_WATCH_DOWN, IC_MESSAGE_DOWN, isolate,
                          &sleepers);
   }
+  tell_waiting_locked(isolate, &sleepers);
   if (!isolate->is_port && --registry->isolates == 0) {
     tell_watchers_locked(registry, IC_WATCH_NODE, IC_MESSAGE_NODE_EMPTY, NULL,
                          &sleepers);

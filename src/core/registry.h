@@ -10,7 +10,7 @@
 #ifndef IC_REGISTRY_H
 #define IC_REGISTRY_H
 
-#include "core/isolate.h"
+#include "core/watch.h"
 
 typedef enum { IC_NODE_UP, IC_NODE_STOPPING, IC_NODE_DOWN } ic_node_state;
 
@@ -76,11 +76,13 @@ void ic_registry_supervise(ic_registry *registry, ic_isolate *isolate,
 ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
                               ic_message *start);
 
-// Ends the life of [isolate]: frees the path, tells those who watch. Does
-// nothing the second time. A port without a path is forgotten likewise.
-// Ownership: takes the registry's user of [isolate], which may free it.
+// Ends the life of [isolate]: frees the path, tells those who watch; the one
+// way in which a death is told. Does nothing the second time. A port without a
+// path is forgotten likewise.
+// Ownership: takes the registry's user of [isolate], which may free it, and
+//            [error], which may be NULL.
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
-                        const char *reason);
+                        const char *reason, ic_error *error);
 
 // Sets what [isolate] hears of; 0: nothing more. Errors: IC_MEMORY.
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,

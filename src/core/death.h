@@ -1,0 +1,25 @@
+// death.h - being told of the end of one isolate, wherever that is or was.
+//
+// The event is a message of kind ENDED: its sender is the isolate that has
+// ended, its reason and error are that isolate's. It comes once, and behind all
+// that the isolate had sent to the watcher. Where the isolate has ended already
+// it comes at once; and where nobody knows why any more, as its ref was read
+// from bytes that came later than its end, the reason is NULL.
+
+#ifndef IC_DEATH_H
+#define IC_DEATH_H
+
+#include "core/watch.h"
+
+// Makes [watcher] hear of the end of [watched] under [number].
+//
+// Ownership: gives [out], to be ended by ic_death_forget.
+// Threads: any. Errors: IC_MEMORY - it hears of nothing.
+ic_status ic_death_watch(ic_isolate *watched, ic_isolate *watcher,
+                         uint64_t number, ic_watch **out);
+
+// Ends a watch; an event that has been told stays told. Takes [watch]; NULL is
+// allowed. Threads: any.
+void ic_death_forget(ic_watch *watch);
+
+#endif
