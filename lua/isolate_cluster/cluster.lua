@@ -18,6 +18,10 @@ Cluster.__name = "cluster"
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
+-- Seconds between two looks at whether the isolates have settled; the first are
+-- short, as most of the time it is done soon.
+local SHORTEST_LOOK, LONGEST_LOOK = 2e-5, 1e-3
+
 -- By key: those that are not shut down.
 local clusters = {} ---@type table<integer, isolate_cluster.Cluster>
 
@@ -158,6 +162,26 @@ function Cluster:wait(timeout)
   local function isEmpty() return core.liveIsolates(state.handle) == 0 end
   return waitFor(state, isEmpty, timeout,
     timeout and ("isolates are left after %g s"):format(timeout))
+end
+
+---Waits until every isolate is idle, no message is on its way and no timer is
+---due: true, or nil, text, "timeout". Who waits for a reply or a later time is
+---idle.
+function Cluster:settle(timeout)
+  check.self(self, Cluster, "cluster:settle")
+  check.seconds(timeout, "the timeout", true)
+  local handle = states[self].handle
+  local deadline = timeout and core.now() + timeout
+  local pause = SHORTEST_LOOK
+  while not core.isSettled(handle) do
+    local now = core.now()
+    if deadline and now >= deadline then
+      return nil, ("isolates are busy after %g s"):format(timeout), "timeout"
+    end
+    loop.await(loop.ticket(), pause)
+    pause = math.min(pause * 2, LONGEST_LOOK)
+  end
+  return true
 end
 
 ---Asks every isolate to end, and stops those that are left after [timeout]

@@ -142,6 +142,11 @@ local Cluster = {}
 ---@return true? ended, string? message, isolate_cluster.Code? code
 function Cluster:wait(timeout) end
 
+---Waits until every isolate is idle, no message is on its way and no timer is due.
+---@param timeout? number seconds; for ever if none is given
+---@return true? settled, string? message, isolate_cluster.Code? code
+function Cluster:settle(timeout) end
+
 ---Asks every isolate to end, then stops those that are left; true if all
 ---agreed.
 ---@param timeout? number seconds; 5 if none is given

@@ -136,6 +136,17 @@ static int list_refs(lua_State *L) {
   return 1;
 }
 
+// isSettled(handle) -> whether every isolate is idle and nothing is on its way,
+// to the host script neither. Its own timers count, as they would run now.
+static int is_settled(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  bool settled = ic_scheduler_is_settled(&check_cluster(L)->scheduler) &&
+                 ic_mailbox_is_empty(&body->base.isolate->mailbox) &&
+                 !body->queue;
+  lua_pushboolean(L, settled);
+  return 1;
+}
+
 // version(handle) -> a number that rises with each up and down
 static int version(lua_State *L) {
   lua_pushinteger(
@@ -367,6 +378,7 @@ void ic_node_open(lua_State *L) {
                                        {"complaint", complaint},
                                        {"lookup", lookup},
                                        {"list", list_refs},
+                                       {"isSettled", is_settled},
                                        {"version", version},
                                        {"watch", watch},
                                        {"spawn", spawn},

@@ -14,6 +14,9 @@
 // Threads whose isolate is gone get as long to leave.
 enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
 
+// Between two looks at whether a cluster has settled.
+enum { SHORTEST_LOOK_NS = 20000, LONGEST_LOOK_NS = 1000000 };
+
 // All clusters of the process, to find one by the key in a ref's bytes.
 static ic_mutex process_mutex = {PTHREAD_MUTEX_INITIALIZER};
 static ic_cluster *process_clusters;  // guard: process_mutex
@@ -303,6 +306,22 @@ ic_status ic_cluster_lookup_all(ic_cluster *cluster, const char *prefix,
 ic_status ic_cluster_wait(ic_cluster *cluster, int64_t timeout_ms) {
   int64_t deadline_ns = ic_deadline_ns(timeout_ms);
   return ic_registry_wait_empty(&cluster->registry, &deadline_ns);
+}
+
+// Looks again and again, with pauses that grow: what it waits for is silence, and
+// nobody has to pay for telling of that.
+ic_status ic_cluster_settle(ic_cluster *cluster, int64_t timeout_ms) {
+  int64_t deadline_ns = ic_deadline_ns(timeout_ms);
+  int64_t pause_ns = SHORTEST_LOOK_NS;
+  ic_parker pause;
+  ic_parker_init(&pause);
+  while (!ic_scheduler_is_settled(&cluster->scheduler)) {
+    int64_t now_ns = ic_now_ns();
+    if (now_ns >= deadline_ns) return IC_TIMEOUT;
+    ic_parker_park(&pause, now_ns + pause_ns);
+    if (pause_ns < LONGEST_LOOK_NS) pause_ns *= 2;
+  }
+  return IC_OK;
 }
 
 bool ic_cluster_is_up(ic_cluster *cluster) {

@@ -35,6 +35,7 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   isolate->id = atomic_fetch_add(&last_id, 1) + 1;
   atomic_init(&isolate->descriptor, -1);
   atomic_init(&isolate->alarm_ns, IC_NEVER);
+  atomic_init(&isolate->wants_ns, IC_NEVER);
   atomic_init(&isolate->users, 1);
   ic_mailbox_init(&isolate->mailbox);
   ic_parker_init(&isolate->parker);

@@ -120,6 +120,10 @@ struct ic_isolate {
   bool supervises;     // is, or was, the supervisor of others
   ic_isolate *next_in_bucket;
 
+  // When it wants to run though nothing comes. Written by whoever runs it, before
+  // it falls asleep, read by whoever finds it asleep.
+  _Atomic int64_t wants_ns;
+
   bool has_begun;  // the thread's that runs it: the first message is handled
   bool hot;        // the reader's: its last wait was a short one
 
@@ -157,6 +161,12 @@ ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
 // one comes, a wake or [deadline_ns] (0: does not sleep), and may return NULL.
 // Threads: only the reader.
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns);
+
+// Notes when the isolate wants to run, before it falls asleep.
+// Threads: only the reader.
+static inline void ic_isolate_want(ic_isolate *isolate, int64_t deadline_ns) {
+  atomic_store_explicit(&isolate->wants_ns, deadline_ns, memory_order_relaxed);
+}
 
 // Wakes the reader, whose sleep ended with the caller's push or rouse.
 // Threads: any.

@@ -14,6 +14,7 @@ static ic_message closed_mark;
 void ic_mailbox_init(ic_mailbox *mailbox) {
   atomic_init(&mailbox->head, NULL);
   atomic_init(&mailbox->pushed, 0);
+  atomic_init(&mailbox->naps, 0);
 }
 
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
@@ -52,6 +53,9 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
 
 bool ic_mailbox_sleep(ic_mailbox *mailbox) {
   ic_message *empty = NULL;
+  // The reader's own, and published by the release below.
+  uint64_t naps = atomic_load_explicit(&mailbox->naps, memory_order_relaxed);
+  atomic_store_explicit(&mailbox->naps, naps + 1, memory_order_relaxed);
   return atomic_compare_exchange_strong_explicit(&mailbox->head, &empty, ASLEEP,
                                                  memory_order_release,
                                                  memory_order_relaxed) ||
@@ -70,6 +74,14 @@ bool ic_mailbox_rouse(ic_mailbox *mailbox) {
   return atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
                                                  memory_order_acquire,
                                                  memory_order_relaxed);
+}
+
+bool ic_mailbox_is_asleep(const ic_mailbox *mailbox, uint64_t *naps) {
+  if (atomic_load_explicit(&mailbox->head, memory_order_acquire) != ASLEEP) {
+    return false;
+  }
+  *naps = atomic_load_explicit(&mailbox->naps, memory_order_relaxed);
+  return true;
 }
 
 bool ic_mailbox_is_empty(const ic_mailbox *mailbox) {

@@ -31,6 +31,7 @@
 typedef struct {
   _Atomic(ic_message *) head;
   _Atomic uint64_t pushed;  // messages so far
+  _Atomic uint64_t naps;    // times the reader was about to fall asleep
 } ic_mailbox;
 
 void ic_mailbox_init(ic_mailbox *mailbox);
@@ -55,6 +56,10 @@ bool ic_mailbox_rouse(ic_mailbox *mailbox);
 
 // Whether nothing is to be taken. Threads: the reader.
 bool ic_mailbox_is_empty(const ic_mailbox *mailbox);
+
+// Whether the reader sleeps; [naps] then tells this sleep from any other: where
+// two calls give the same, it slept all the time in between. Threads: any.
+bool ic_mailbox_is_asleep(const ic_mailbox *mailbox, uint64_t *naps);
 
 // Closes for good and gives what was left, the oldest first.
 ic_message *ic_mailbox_close(ic_mailbox *mailbox);

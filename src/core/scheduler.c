@@ -69,6 +69,7 @@ static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
 static void run_to_end(ic_isolate *isolate) {
   int64_t deadline_ns = IC_NEVER;
   for (;;) {
+    ic_isolate_want(isolate, deadline_ns);
     ic_message *chain = ic_isolate_take(isolate, deadline_ns);
     ic_turn_outcome outcome = ic_turn_run(isolate, chain, &deadline_ns);
     if (outcome == IC_TURN_OVER) return;
@@ -147,6 +148,52 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
   isolate->scheduler = scheduler;
   return shared ? start_shared(scheduler, isolate)
                 : start_own(scheduler, isolate);
+}
+
+// --- Settling ---------------------------------------------------------------
+//
+// Two walks over all isolates find each asleep, and in the same sleep (Mattern's
+// four-counter method, with the count of sleeps in place of those of messages).
+// Then all of them slept at the moment T between the walks:
+//
+//   - The mutex is held, so both walks see the same isolates. One that loads or
+//     ends is among them and is not asleep: its mailbox is awake, or closed.
+//   - An isolate that was asleep in both walks, and woke in between, has fallen
+//     asleep again, so its [naps] rose in between. The count is raised before the
+//     mailbox says "asleep" (release), and read after that was seen (acquire).
+//   - Where the second walk reads a sleep whose count the first has seen too early,
+//     the isolate was between raising it and the mailbox's word at T: behind its
+//     last handler.
+//
+// So at T no handler ran. A message that had been pushed by then was in a mailbox
+// (taking it out needs a reader that is awake), and that mailbox was not asleep:
+// "asleep" replaces only "empty". One that had not been pushed was in the hands of
+// a handler, and none ran. Nobody is left who could wake another, but for clocks:
+// hence the look at when each wants to run.
+
+static bool all_sleep_locked(ic_scheduler *scheduler, int64_t now_ns,
+                             uint64_t *naps) {
+  *naps = 0;
+  for (ic_isolate *isolate = scheduler->newest; isolate;
+       isolate = isolate->next_thread) {
+    uint64_t own_naps;
+    if (!ic_mailbox_is_asleep(&isolate->mailbox, &own_naps)) return false;
+    int64_t wants_ns =
+        atomic_load_explicit(&isolate->wants_ns, memory_order_relaxed);
+    if (wants_ns <= now_ns) return false;
+    *naps += own_naps;  // none ever falls: the same sum is the same of each
+  }
+  return true;
+}
+
+bool ic_scheduler_is_settled(ic_scheduler *scheduler) {
+  uint64_t first, second;
+  ic_mutex_lock(&scheduler->mutex);
+  bool settled = all_sleep_locked(scheduler, INT64_MIN, &first) &&
+                 all_sleep_locked(scheduler, ic_now_ns(), &second) &&
+                 first == second;
+  ic_mutex_unlock(&scheduler->mutex);
+  return settled;
 }
 
 // --- Stopping ---------------------------------------------------------------

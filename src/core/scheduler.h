@@ -34,6 +34,11 @@ void ic_scheduler_fini(ic_scheduler *scheduler);
 ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
                              bool shared);
 
+// Whether at one moment of the call every isolate slept, no message was on its way
+// to one, and none had a timer that was due. Those that load or end do not sleep.
+// What threads do that are no isolate's, the caller knows. Threads: any.
+bool ic_scheduler_is_settled(ic_scheduler *scheduler);
+
 // Makes every isolate that still runs give up what it does: marks it killed,
 // wakes it where it sleeps, interrupts it where it runs.
 void ic_scheduler_kill_all(ic_scheduler *scheduler);

@@ -356,6 +356,7 @@ static void settle(ic_worker *self, ic_isolate *isolate,
         ic_alarms_set(&pool->alarms, isolate, deadline_ns)) {
       ic_parker_unpark(&pool->monitor_parker);
     }
+    ic_isolate_want(isolate, deadline_ns);
     if (ic_mailbox_sleep(&isolate->mailbox)) {
       atomic_store(&self->runs, NULL);
       return;

@@ -179,6 +179,16 @@ IC_API ic_status ic_cluster_lookup_all(ic_cluster *cluster, const char *prefix,
 // Errors:  IC_TIMEOUT.
 IC_API ic_status ic_cluster_wait(ic_cluster *cluster, int64_t timeout_ms);
 
+// Waits until every isolate is idle, no message is on its way to one and no timer
+// is due, at most [timeout_ms] milliseconds; negative: for ever. It is exact: at
+// one moment before it returns all of that was so. Who waits for a reply or for a
+// later time is idle, who loads or ends is not. What ports hold, and what other
+// threads of the program send, does not count.
+//
+// Threads: any but an isolate's own.
+// Errors:  IC_TIMEOUT.
+IC_API ic_status ic_cluster_settle(ic_cluster *cluster, int64_t timeout_ms);
+
 // Asks every isolate to end, waits for it at most [timeout_ms] milliseconds,
 // then ends those left by force. Spawning is refused from the first moment, and
 // everything else once it is down. Several calls at once are one shutdown.
