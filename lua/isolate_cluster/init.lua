@@ -38,6 +38,21 @@ function IsolateCluster.singleNode(options)
   return require("isolate_cluster.cluster").new(isShared, threads)
 end
 
+---A supervisor's description as an entry for spawnIsolate; or, for the ref of
+---one that runs, its handle.
+---@param what table|isolate_cluster.Ref
+---@return isolate_cluster.Supervisor|isolate_cluster.SupervisorHandle
+function IsolateCluster.supervisor(what)
+  if what == IsolateCluster then
+    error("write IsolateCluster.supervisor(...), with a dot", 2)
+  end
+  require "isolate_cluster.ref"
+  if core.isRef(what) then
+    return require("isolate_cluster.supervisor_handle").new(what)
+  end
+  return require("isolate_cluster.supervisor_plan").new(what)
+end
+
 ---The CBOR bytes of a value; nil, text, "unsendable" if it can't be sent.
 ---@return string? bytes, string? message, string? code
 function IsolateCluster.encode(...)

@@ -10,7 +10,11 @@ local loop = require "isolate_cluster.loop"
 local spawn = {}
 
 local OPTIONS = { thread = true }
-local WANTED = "a function, a module name or a .lua file"
+local WANTED = "a function, a module name, a .lua file or a supervisor"
+
+---What IsolateCluster.supervisor has returned, and the plans that it stands
+---for. They are kept here so that only those can be spawned.
+spawn.plans = setmetatable({}, { __mode = "k" })
 
 local function checkPath(path, isPrefix)
   local complaint = core.complaint(path, isPrefix)
@@ -18,12 +22,15 @@ local function checkPath(path, isPrefix)
   error(("malformed path '%s': %s"):format(path, complaint), 3)
 end
 
+local function isEntry(value)
+  return type(value) == "function" or type(value) == "string"
+    or spawn.plans[value] ~= nil
+end
+
 -- The path is optional: the second of two leading strings, or a function behind
 -- a string, is the entry.
 local function sortArguments(first, second, ...)
-  if type(second) == "function" or type(second) == "string" then
-    return first, second, ...
-  end
+  if second ~= nil and isEntry(second) then return first, second, ... end
   local isPath = type(first) == "string" and first:sub(1, 1) == "/"
     and not first:find "%.lua$"
   if isPath then
@@ -33,26 +40,37 @@ local function sortArguments(first, second, ...)
   return nil, first, second, ...
 end
 
--- Returns the kind of the entry, as core.spawn names it.
-local function checkEntry(entry)
-  if type(entry) == "string" then
-    if entry == "" then error("the entry is an empty string", 3) end
-    if entry:find("\0", 1, true) then
-      error("the entry's name holds a byte 0", 3)
-    end
-    return entry:find "%.lua$" and "file" or "module"
-  elseif type(entry) ~= "function" then
-    error(("the entry must be %s, got %s")
-      :format(WANTED, check.describe(entry)), 3)
-  end
+local function kindOfFunction(entry)
   local captured, where = core.captured(entry)
   if captured == false then
-    error("the entry is a function of C, which can't be sent", 3)
+    return nil, "the entry is a function of C, which can't be sent"
   elseif captured then
-    error(("entry captures '%s' (%s); pass it as a property or require it "
-      .. "inside"):format(captured, where), 3)
+    return nil, ("entry captures '%s' (%s); pass it as a property or require "
+      .. "it inside"):format(captured, where)
   end
   return "function"
+end
+
+---The kind of an entry, as core.spawn names it, or what is wrong with it.
+---@return string? kind, string? complaint
+function spawn.kindOf(entry)
+  if type(entry) == "function" then return kindOfFunction(entry) end
+  if entry ~= nil and spawn.plans[entry] then return "supervisor" end
+  if type(entry) ~= "string" then
+    return nil, ("the entry must be %s, got %s")
+      :format(WANTED, check.describe(entry))
+  elseif entry == "" then
+    return nil, "the entry is an empty string"
+  elseif entry:find("\0", 1, true) then
+    return nil, "the entry's name holds a byte 0"
+  end
+  return entry:find "%.lua$" and "file" or "module"
+end
+
+local function checkEntry(entry)
+  local kind, complaint = spawn.kindOf(entry)
+  if not kind then error(complaint, 3) end
+  return kind
 end
 
 ---Checks an option 'thread' for the caller's caller.
@@ -90,10 +108,8 @@ local function loaded(ticket, ...)
   return ...
 end
 
----Spawns an isolate: [path,] entry [, properties [, options]]. A module is
----loaded by its isolate's thread, and this waits until it is.
----@return isolate_cluster.Ref? ref, string? message, string? code
-function spawn.isolate(handle, ...)
+-- Its callers end in a call of it.
+local function start(handle, isSupervised, ...)
   local path, entry, properties, options = sortArguments(...)
   if path ~= nil then
     check.is(path, "string", "a path")
@@ -103,16 +119,35 @@ function spawn.isolate(handle, ...)
   check.optional(properties, "table", "the properties")
   check.options(options, OPTIONS, "spawnIsolate")
   local isShared = spawn.isShared(options)
-  local ticket = kind == "module" and loop.ticket() or 0
-  local ref, text, code =
-    core.spawn(handle, path, kind, entry, properties, ticket, isShared)
+  local waits = kind == "module" or kind == "supervisor"
+  local ticket = waits and loop.ticket() or 0
+  local ref, text, code = core.spawn(handle, path, kind,
+    spawn.plans[entry] or entry, properties, ticket, isShared, isSupervised)
   if code == "invalid" then
     error(("malformed path '%s': with a generated segment it has more than "
       .. "1,024 bytes"):format(path), 2)
   end
+  if ref and kind == "supervisor" then
+    return require("isolate_cluster.supervisor_handle").started(ref, ticket)
+  end
   if ref ~= false then return ref, text, code end
   loading[ticket] = handle
   return loaded(ticket, loop.await(ticket))
+end
+
+---Spawns an isolate: [path,] entry [, properties [, options]]. A module is
+---loaded by its isolate's thread, and this waits until it is; of a supervisor,
+---until its children have been started.
+---@return isolate_cluster.Ref? ref, string? message, string? code
+function spawn.isolate(handle, ...)
+  return start(handle, false, ...)
+end
+
+---Likewise one that ends with the calling isolate, and is asked to end by it
+---alone.
+---@return isolate_cluster.Ref? ref, string? message, string? code
+function spawn.supervised(handle, ...)
+  return start(handle, true, ...)
 end
 
 ---The isolate that has [path] now.

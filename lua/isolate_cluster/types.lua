@@ -12,8 +12,11 @@
 ---@alias isolate_cluster.Value any
 
 ---What an isolate runs: a function without captured locals, a module's name,
----or a path that ends in ".lua".
----@alias isolate_cluster.Entry string|fun(context: isolate_cluster.Context)
+---a path that ends in ".lua", or a supervisor.
+---@alias isolate_cluster.Entry
+---| string
+---| fun(context: isolate_cluster.Context)
+---| isolate_cluster.Supervisor
 
 ---Why a call returned nil: its third result.
 ---@alias isolate_cluster.Code
@@ -71,6 +74,12 @@ local IsolateCluster = {}
 ---@return isolate_cluster.Cluster
 function IsolateCluster.singleNode(options) end
 
+---Describes a supervisor; or, for the ref of one that runs, gives its handle.
+---@param description isolate_cluster.SupervisorDescription
+---@return isolate_cluster.Supervisor
+---@overload fun(ref: isolate_cluster.Ref): isolate_cluster.SupervisorHandle
+function IsolateCluster.supervisor(description) end
+
 ---The CBOR bytes of a value.
 ---@param value isolate_cluster.Value
 ---@return string? bytes, string? message, isolate_cluster.Code? code
@@ -127,6 +136,92 @@ local Monitor = {}
 
 ---Takes it back; doing so again, or too late, does nothing.
 function Monitor:cancel() end
+
+-- --- Supervisors ------------------------------------------------------------
+
+---An entry: an isolate that starts, watches and restarts others.
+---@class isolate_cluster.Supervisor
+
+---What IsolateCluster.supervisor takes.
+---@class (exact) isolate_cluster.SupervisorDescription
+---@field strategy? "oneForOne"|"oneForAll"|"restForOne" else the first
+---@field maxRestarts? integer more failures than these end it: 1 by default
+---@field within? number seconds that a failure counts for: 5 by default
+---@field backoff? isolate_cluster.Backoff else it restarts at once
+---@field autoShutdown? "never"|"anySignificant"|"allSignificant" else the first
+---@field children? isolate_cluster.ChildDescription[] in the order of the start
+
+---How long a supervisor waits before a restart, in seconds.
+---@class (exact) isolate_cluster.Backoff
+---@field first? number 0.1 by default
+---@field max? number 30 by default
+---@field factor? number from one wait to the next: 2 by default
+---@field jitter? number by what fraction chance may shorten it: 0 by default
+
+---One child of a supervisor.
+---@class (exact) isolate_cluster.ChildDescription
+---@field entry isolate_cluster.Entry
+---@field path? isolate_cluster.Path below the supervisor's, or absolute
+---@field id? string its path as it is written if none is given
+---@field properties? table<any, isolate_cluster.Value>
+---@field options? isolate_cluster.SpawnOptions
+---@field restart? "permanent"|"transient"|"temporary" the first by default
+---@field shutdown? number|"kill"|"infinity" seconds: 5, a supervisor's infinity
+---@field significant? boolean its end may end the supervisor
+
+---A running supervisor.
+---@class isolate_cluster.SupervisorHandle
+---@field ref isolate_cluster.Ref
+local SupervisorHandle = {}
+
+---What a supervisor tells of a child.
+---@class isolate_cluster.ChildInfo
+---@field id string
+---@field path isolate_cluster.Path
+---@field ref isolate_cluster.Ref? of its life, if it has one
+---@field state "running"|"restarting"|"stopped"
+---@field kind "worker"|"supervisor"
+---@field restart "permanent"|"transient"|"temporary"
+---@field restarts integer since the supervisor started
+
+---How many children there are, in all and by kind.
+---@class isolate_cluster.ChildCounts
+---@field specs integer
+---@field active integer that run
+---@field supervisors integer
+---@field workers integer
+
+---Its children, in the order of the start.
+---@return isolate_cluster.ChildInfo[]? children, string? message, isolate_cluster.Code? code
+function SupervisorHandle:children() end
+
+---How many children it has.
+---@return isolate_cluster.ChildCounts? counts, string? message, isolate_cluster.Code? code
+function SupervisorHandle:count() end
+
+---Adds a child behind all others, and starts it.
+---@param description isolate_cluster.ChildDescription
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+function SupervisorHandle:startChild(description) end
+
+---Stops a child, which stays known; a temporary one is forgotten.
+---@param which string|isolate_cluster.Ref its id, or its ref
+---@return true? done, string? message, isolate_cluster.Code? code
+function SupervisorHandle:terminateChild(which) end
+
+---Starts a child that is stopped.
+---@param which string|isolate_cluster.Ref
+---@return isolate_cluster.Ref? ref, string? message, isolate_cluster.Code? code
+function SupervisorHandle:restartChild(which) end
+
+---Forgets a child that is stopped.
+---@param which string|isolate_cluster.Ref
+---@return true? done, string? message, isolate_cluster.Code? code
+function SupervisorHandle:deleteChild(which) end
+
+---Asks it to end; it stops its children first.
+---@return true? asked, string? message, isolate_cluster.Code? code
+function SupervisorHandle:stop() end
 
 -- --- The cluster ------------------------------------------------------------
 

@@ -63,8 +63,8 @@ describe("A cluster", function()
   after_each(function() probe:close() end)
 
   it("refuses a spawn without an entry", function()
-    local wanted = "the entry must be a function, a module name or a .lua "
-      .. "file, got "
+    local wanted = "the entry must be a function, a module name, a .lua "
+      .. "file or a supervisor, got "
 
     assert.equal(wanted .. "nil",
       raised(function() cluster:spawnIsolate() end))

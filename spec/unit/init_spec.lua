@@ -38,7 +38,8 @@ describe("The module", function()
       return list
     end)
 
-    assert.same({ "decode", "encode", "singleNode", "version" }, names)
+    assert.same({ "decode", "encode", "singleNode", "supervisor",
+      "version" }, names)
   end)
 end)
 
@@ -131,5 +132,13 @@ describe("IsolateCluster.decode", function()
     assert.is_nil(value)
     assert.is_string(text)
     assert.equal("malformed", code)
+  end)
+
+  it("says how a supervisor is written", function()
+    assert.equal("write IsolateCluster.supervisor(...), with a dot",
+      refusal.of(function() IsolateCluster:supervisor {} end))
+    assert.equal("strategy must be 'oneForOne', 'oneForAll' or 'restForOne', "
+      .. "got 1",
+      refusal.of(function() IsolateCluster.supervisor { strategy = 1 } end))
   end)
 end)

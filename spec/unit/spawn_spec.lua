@@ -104,17 +104,18 @@ describe("A spawn", function()
     after_each(function() assert.same({}, spawned) end)
 
     it("without an entry", function()
-      assert.equal("the entry must be a function, a module name or a .lua "
-        .. "file, got nil", complaint())
+      assert.equal("the entry must be a function, a module name, a .lua "
+        .. "file or a supervisor, got nil", complaint())
       assert.equal("an entry must follow the path '/a': a function, a module "
-        .. "name or a .lua file, got nil", complaint "/a")
+        .. "name, a .lua file or a supervisor, got nil", complaint "/a")
       assert.equal("an entry must follow the path '/a': a function, a module "
-        .. "name or a .lua file, got a table", complaint("/a", { id = 1 }))
+        .. "name, a .lua file or a supervisor, got a table",
+        complaint("/a", { id = 1 }))
     end)
 
     it("with an entry of another type", function()
-      assert.equal("the entry must be a function, a module name or a .lua "
-        .. "file, got 5", complaint(5))
+      assert.equal("the entry must be a function, a module name, a .lua "
+        .. "file or a supervisor, got 5", complaint(5))
       assert.equal("the entry is an empty string", complaint "")
       assert.equal("the entry's name holds a byte 0", complaint "a\0b")
       assert.equal("the entry is a function of C, which can't be sent",

@@ -90,6 +90,7 @@ static void load_supervisor(lua_State *L, ic_lua_body *body) {
   const ic_message *plan = body->entry.plan;
   ic_module_require(L, "isolate_cluster.supervisor");
   lua_getfield(L, -1, "entry");
+  lua_remove(L, -2);
   body->decoding = plan;
   ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
                                      plan->bytes, plan->value_size);
