@@ -17,10 +17,10 @@ end
 check.describe = describe
 
 ---Checks that a method was called on an object of its class.
----@param class table the object's metatable
+---@param class table the object's metatable, which is hidden from scripts
 ---@param call string the call as it is written: "cluster:wait"
 function check.self(self, class, call)
-  if getmetatable(self) == class then return end
+  if debug.getmetatable(self) == class then return end
   local object = call:match("^(%a+):")
   error(("%s is a method: write %s(...), with a colon (%s expected before it, "
     .. "got %s)"):format(call, call, object, describe(self)), 3)
@@ -68,16 +68,17 @@ end
 ---@param options table?
 ---@param known table<string, any> the keys that may be there
 ---@param what string the call that takes them
-function check.options(options, known, what)
+---@param level integer? whom misuse is told: 3, or so many calls above
+function check.options(options, known, what, level)
   if options == nil then return end
   if type(options) ~= "table" then
     error(("the options of %s must be a table, got %s")
-      :format(what, describe(options)), 3)
+      :format(what, describe(options)), level or 3)
   end
   for key in next, options do
     if known[key] == nil then
       error(("unknown option %s of %s; %s")
-        :format(describe(key), what, listOf(known)), 3)
+        :format(describe(key), what, listOf(known)), level or 3)
     end
   end
 end

@@ -37,8 +37,10 @@ local states = setmetatable({}, { __mode = "k" })
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@return isolate_cluster.Cluster
-function Cluster.new(isShared, threads)
+---@param sandbox string? what confines an isolate whose spawn does not say
+function Cluster.new(isShared, threads, sandbox)
   local handle = core.newCluster(isShared, threads)
+  if sandbox then core.setDefaultSandbox(handle, sandbox) end
   local cluster = setmetatable({}, Cluster)
   local streams = {}
   local function watch()

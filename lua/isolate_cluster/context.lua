@@ -2,6 +2,7 @@
 -- place in the cluster.
 
 local check = require "isolate_cluster.check"
+local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
 local spawn = require "isolate_cluster.spawn"
@@ -17,8 +18,7 @@ local timers = require "isolate_cluster.timers"
 ---@field onIsolateDown isolate_cluster.Stream
 ---@field onError isolate_cluster.Stream
 ---@field onShutdownRequest isolate_cluster.Stream
-local Context = {}
-Context.__name = "context"
+local Context, meta = class "context"
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
@@ -65,7 +65,7 @@ function Context.new(handle)
   streams.onError = Stream.new("context.onError", nothing, true)
   streams.onShutdownRequest =
     Stream.new("context.onShutdownRequest", nothing, true)
-  local context = setmetatable({}, Context)
+  local context = setmetatable({}, meta)
   for _, stream in pairs(streams) do stream.owner = context end
   return context
 end
@@ -98,9 +98,13 @@ function Context.emit(name, ...)
   return true
 end
 
-function Context:__index(name)
+-- What other files of ours call, and scripts do not see.
+local PRIVATE = { new = true, started = true, isAlive = true,
+  listeners = true, emit = true }
+
+function meta:__index(name)
   local value = Context[name]
-  if value ~= nil then return value end
+  if value ~= nil and not PRIVATE[name] then return value end
   value = streams[name]
   if value ~= nil then return value end
   if name == "path" or name == "properties" or name == "isolateRef" then
@@ -109,7 +113,7 @@ function Context:__index(name)
   error(("a context has no field %s"):format(check.describe(name)), 2)
 end
 
-function Context:__newindex(name, value)
+function meta:__newindex(name, value)
   local stream = streams[name]
   if not stream then
     error(("can't set context.%s; onMessage, onIsolateUp, onIsolateDown, "
@@ -118,13 +122,13 @@ function Context:__newindex(name, value)
   stream:assign(value)
 end
 
-function Context:__tostring()
+function meta:__tostring()
   return "context of " .. fields.path
 end
 
 ---The value of a property that the spawner gave, or nil.
 function Context:property(key)
-  check.self(self, Context, "context:property")
+  check.self(self, meta, "context:property")
   if key == nil then error("context:property wants a key, got nil", 2) end
   return fields.properties[key]
 end
@@ -132,25 +136,25 @@ end
 ---Spawns an isolate: [path,] entry [, properties [, options]].
 ---@return isolate_cluster.Ref? ref, string? message, string? code
 function Context:spawnIsolate(...)
-  check.self(self, Context, "context:spawnIsolate")
+  check.self(self, meta, "context:spawnIsolate")
   return spawn.isolate(fields.handle, ...)
 end
 
 ---The isolate that has [path] now, or nil, text, code.
 function Context:lookupIsolate(path)
-  check.self(self, Context, "context:lookupIsolate")
+  check.self(self, meta, "context:lookupIsolate")
   return spawn.lookup(fields.handle, path)
 end
 
 ---All isolates beneath [prefix], sorted by path.
 function Context:lookupIsolates(prefix)
-  check.self(self, Context, "context:lookupIsolates")
+  check.self(self, meta, "context:lookupIsolates")
   return spawn.list(fields.handle, prefix)
 end
 
 ---All isolates beneath [prefix], to be sent to as one.
 function Context:group(prefix, options)
-  check.self(self, Context, "context:group")
+  check.self(self, meta, "context:group")
   local Group = require "isolate_cluster.group"
   return Group.new(fields.handle, prefix, options)
 end
@@ -159,14 +163,14 @@ end
 ---has ended already.
 ---@return isolate_cluster.Monitor
 function Context:monitor(ref, fn)
-  check.self(self, Context, "context:monitor")
+  check.self(self, meta, "context:monitor")
   Monitor = Monitor or require "isolate_cluster.monitor"
   return Monitor.new("context:monitor", ref, fn)
 end
 
 ---Ends this isolate once the handler that runs has returned, or waits.
 function Context:shutdownIsolate()
-  check.self(self, Context, "context:shutdownIsolate")
+  check.self(self, meta, "context:shutdownIsolate")
   core.stop "shutdown"
 end
 
@@ -175,14 +179,17 @@ end
 ---@param timeout? number seconds until those left are stopped by force
 ---@return true? begun, string? message, string? code
 function Context:shutdownNode(timeout)
-  check.self(self, Context, "context:shutdownNode")
+  check.self(self, meta, "context:shutdownNode")
   check.seconds(timeout, "the timeout", true)
+  if core.isConfined() then
+    return nil, "a sandboxed isolate may not shut the node down", "denied"
+  end
   return core.beginShutdown(fields.handle, timeout or DEFAULT_SHUTDOWN_TIMEOUT)
 end
 
 ---Waits; other messages are handled meanwhile.
 function Context:sleep(seconds)
-  check.self(self, Context, "context:sleep")
+  check.self(self, meta, "context:sleep")
   check.seconds(seconds, "the time to sleep")
   loop.await(loop.ticket(), seconds)
 end
@@ -190,13 +197,11 @@ end
 ---@class isolate_cluster.Timer
 ---@field private entry isolate_cluster.TimerEntry
 ---@field private interval number? of one that repeats
-local Timer = {}
-Timer.__index = Timer
-Timer.__name = "timer"
+local Timer, timerMeta = class "timer"
 
 ---Takes the timer back; doing it again, or too late, does nothing.
 function Timer:cancel()
-  check.self(self, Timer, "timer:cancel")
+  check.self(self, timerMeta, "timer:cancel")
   timers.cancel(self.entry)
 end
 
@@ -207,11 +212,11 @@ end
 ---Calls fn() once after [seconds].
 ---@return isolate_cluster.Timer
 function Context:after(seconds, fn)
-  check.self(self, Context, "context:after")
+  check.self(self, meta, "context:after")
   check.seconds(seconds, "the delay")
   check.is(fn, "function", "what context:after calls")
   local entry = timers.add(core.now() + seconds, fire, fn)
-  return setmetatable({ entry = entry }, Timer)
+  return setmetatable({ entry = entry }, timerMeta)
 end
 
 -- The next time is counted from the last, so that the ticks don't drift; those
@@ -231,10 +236,10 @@ end
 ---Calls fn() every [seconds].
 ---@return isolate_cluster.Timer
 function Context:every(seconds, fn)
-  check.self(self, Context, "context:every")
+  check.self(self, meta, "context:every")
   check.seconds(seconds, "the interval")
   check.is(fn, "function", "what context:every calls")
-  local timer = setmetatable({ interval = seconds }, Timer)
+  local timer = setmetatable({ interval = seconds }, timerMeta)
   timer.entry = timers.add(core.now() + seconds, tick, timer, fn)
   return timer
 end

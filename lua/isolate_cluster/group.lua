@@ -5,6 +5,7 @@
 -- of the cluster came up or went down.
 
 local check = require "isolate_cluster.check"
+local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
 
 ---@class isolate_cluster.Group
@@ -14,9 +15,7 @@ local core = require "isolate_cluster.core"
 ---@field private members isolate_cluster.Ref[]
 ---@field private version integer? of the cluster, when members were looked up
 ---@field private turn integer which member was last: its index
-local Group = {}
-Group.__index = Group
-Group.__name = "group"
+local Group, meta = class "group"
 
 local OPTIONS = { select = true }
 local SEND_OPTIONS = { type = true, correlationId = true, replyTo = true }
@@ -39,13 +38,13 @@ function Group.new(handle, prefix, options)
   end
   return setmetatable({
     handle = handle, prefix = prefix, select = select, turn = 0,
-  }, Group)
+  }, meta)
 end
 
 ---The refs of those that live beneath the prefix now, sorted by path.
 ---@return isolate_cluster.Ref[]
 function Group:list()
-  check.self(self, Group, "group:list")
+  check.self(self, meta, "group:list")
   local version = core.version(self.handle)
   if version ~= self.version then
     self.members = core.list(self.handle, self.prefix) or {}
@@ -85,7 +84,7 @@ end
 ---Sends to one member, or to all, as the group selects: true, or nil, text and
 ---code; "not found" if there is no member.
 function Group:send(...)
-  check.self(self, Group, "group:send")
+  check.self(self, meta, "group:send")
   if select("#", ...) == 0 then
     error("group:send wants a value to send, got nothing", 2)
   end

@@ -8,7 +8,7 @@ local IsolateCluster = {}
 ---The version of the library, as in isolate_cluster.h.
 IsolateCluster.version = core.version_text
 
-local OPTIONS = { thread = true, threads = true }
+local OPTIONS = { thread = true, threads = true, sandbox = true }
 
 local function checkThreads(threads)
   local fits = threads == nil
@@ -19,9 +19,9 @@ local function checkThreads(threads)
 end
 
 ---Starts a cluster of one node; it is up when this returns.
----@param options? { thread?: "own"|"shared", threads?: integer } what runs an
----isolate if its spawn does not say; how many isolates the pool runs at once,
----as many as there are cores if none is given
+---@param options? { thread?: "own"|"shared", threads?: integer,
+---sandbox?: any } what runs and confines an isolate if its spawn does not say; how many isolates
+---the pool runs at once, as many as there are cores if none is given
 ---@return isolate_cluster.Cluster
 function IsolateCluster.singleNode(options)
   if options == IsolateCluster then
@@ -34,8 +34,13 @@ function IsolateCluster.singleNode(options)
   local isShared = require("isolate_cluster.spawn").isShared(options)
   local threads = options and options.threads
   checkThreads(threads)
+  local sandbox = options and options.sandbox
+  if sandbox ~= nil then
+    sandbox = require("isolate_cluster.sandbox").read(sandbox, 2)
+  end
   require "isolate_cluster.ref"
-  return require("isolate_cluster.cluster").new(isShared, threads)
+  return require("isolate_cluster.cluster").new(isShared, threads,
+    sandbox and core.encode(sandbox))
 end
 
 ---A supervisor's description as an entry for spawnIsolate; or, for the ref of

@@ -2,13 +2,12 @@
 -- clusters, whose methods end in a call of Monitor.new.
 
 local check = require "isolate_cluster.check"
+local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
 
 ---@class isolate_cluster.Monitor
 ---@field private number integer
-local Monitor = {}
-Monitor.__index = Monitor
-Monitor.__name = "monitor"
+local Monitor, meta = class "monitor"
 
 -- By number: what each that waits calls.
 local waiting = {} ---@type table<integer, fun(ref, reason, err)>
@@ -24,18 +23,18 @@ function Monitor.new(call, ref, fn)
   check.is(fn, "function", "what " .. call .. " calls")
   local number = core.watchEnd(ref)
   waiting[number] = fn
-  return setmetatable({ number = number }, Monitor)
+  return setmetatable({ number = number }, meta)
 end
 
 ---Takes the monitor back; doing it again, or too late, does nothing.
 function Monitor:cancel()
-  check.self(self, Monitor, "monitor:cancel")
+  check.self(self, meta, "monitor:cancel")
   if not waiting[self.number] then return end
   waiting[self.number] = nil
   core.forgetEnd(self.number)
 end
 
-Monitor.__close = Monitor.cancel
+meta.__close = Monitor.cancel
 
 ---Whether a monitor waits.
 function Monitor.any()

@@ -9,7 +9,7 @@ local loop = require "isolate_cluster.loop"
 
 local spawn = {}
 
-local OPTIONS = { thread = true }
+local OPTIONS = { thread = true, sandbox = true }
 local WANTED = "a function, a module name, a .lua file or a supervisor"
 
 ---What IsolateCluster.supervisor has returned, and the plans that it stands
@@ -108,6 +108,14 @@ local function loaded(ticket, ...)
   return ...
 end
 
+-- The sandbox of the new isolate (nil: the cluster's, false: none), and why the
+-- spawner's own refuses it, if it does.
+local function sandboxOf(handle, kind, entry, option)
+  if option == nil and not core.isConfined() then return nil end
+  local sandbox = require "isolate_cluster.sandbox"
+  return sandbox.ofChild(handle, option, 3), sandbox.complaint(kind, entry)
+end
+
 -- Its callers end in a call of it.
 local function start(handle, isSupervised, ...)
   local path, entry, properties, options = sortArguments(...)
@@ -119,10 +127,14 @@ local function start(handle, isSupervised, ...)
   check.optional(properties, "table", "the properties")
   check.options(options, OPTIONS, "spawnIsolate")
   local isShared = spawn.isShared(options)
+  local sandbox, refusal =
+    sandboxOf(handle, kind, entry, options and options.sandbox)
+  if refusal then return nil, refusal, "denied" end
   local waits = kind == "module" or kind == "supervisor"
   local ticket = waits and loop.ticket() or 0
   local ref, text, code = core.spawn(handle, path, kind,
-    spawn.plans[entry] or entry, properties, ticket, isShared, isSupervised)
+    spawn.plans[entry] or entry, properties, ticket, isShared, isSupervised,
+    sandbox)
   if code == "invalid" then
     error(("malformed path '%s': with a generated segment it has more than "
       .. "1,024 bytes"):format(path), 2)

@@ -6,6 +6,7 @@
 -- itself.
 
 local check = require "isolate_cluster.check"
+local class = require "isolate_cluster.class"
 local loop = require "isolate_cluster.loop"
 
 ---@class isolate_cluster.Stream
@@ -15,16 +16,12 @@ local loop = require "isolate_cluster.loop"
 ---@field private buffers boolean iter keeps what comes between its turns
 ---@field private owner any what the callback form is called on
 ---@field private assigned isolate_cluster.Subscription? the one set by `=`
-local Stream = {}
-Stream.__index = Stream
-Stream.__name = "stream"
+local Stream, meta = class "stream"
 
 ---@class isolate_cluster.Subscription
 ---@field private stream isolate_cluster.Stream?
 ---@field private fn function
-local Subscription = {}
-Subscription.__index = Subscription
-Subscription.__name = "subscription"
+local Subscription, subscriptionMeta = class "subscription"
 
 ---@param demand fun(stream: isolate_cluster.Stream) called when the listeners
 ---  have changed
@@ -33,7 +30,7 @@ Subscription.__name = "subscription"
 function Stream.new(name, demand, buffers)
   return setmetatable({
     name = name, listeners = {}, demand = demand, buffers = buffers or false,
-  }, Stream)
+  }, meta)
 end
 
 local function change(stream, listeners)
@@ -45,12 +42,12 @@ local function add(stream, fn)
   local listeners = table.move(stream.listeners, 1, #stream.listeners, 1, {})
   listeners[#listeners + 1] = fn
   change(stream, listeners)
-  return setmetatable({ stream = stream, fn = fn }, Subscription)
+  return setmetatable({ stream = stream, fn = fn }, subscriptionMeta)
 end
 
 ---Ends the subscription; ending it again does nothing.
 function Subscription:cancel()
-  check.self(self, Subscription, "subscription:cancel")
+  check.self(self, subscriptionMeta, "subscription:cancel")
   local stream = self.stream
   if not stream then return end
   self.stream = nil
@@ -65,12 +62,12 @@ function Subscription:cancel()
   change(stream, listeners)
 end
 
-Subscription.__close = Subscription.cancel
+subscriptionMeta.__close = Subscription.cancel
 
 ---Calls fn(...) for each event from now on.
 ---@return isolate_cluster.Subscription
 function Stream:listen(fn)
-  check.self(self, Stream, "stream:listen")
+  check.self(self, meta, "stream:listen")
   check.is(fn, "function", "the listener")
   return add(self, fn)
 end
@@ -126,7 +123,7 @@ end
 
 ---The events for which predicate(...) is true.
 function Stream:where(predicate)
-  check.self(self, Stream, "stream:where")
+  check.self(self, meta, "stream:where")
   check.is(predicate, "function", "the predicate")
   return derive(self, self.name .. ":where", function(stream, ...)
     if predicate(...) then return stream:emit(...) end
@@ -135,7 +132,7 @@ end
 
 ---The events with fn(...) for their first value.
 function Stream:map(fn)
-  check.self(self, Stream, "stream:map")
+  check.self(self, meta, "stream:map")
   check.is(fn, "function", "the mapping")
   local function pass(stream, value, ...) return stream:emit(value, ...) end
   return derive(self, self.name .. ":map", function(stream, value, ...)
@@ -146,7 +143,7 @@ end
 ---Waits for the next event and returns it; nil, text, "timeout" after [timeout]
 ---seconds.
 function Stream:next(timeout)
-  check.self(self, Stream, "stream:next")
+  check.self(self, meta, "stream:next")
   check.seconds(timeout, "the timeout", true)
   local ticket = loop.ticket()
   local subscription
@@ -188,13 +185,13 @@ end
 ---For a generic `for`: waits for one event after the other. A message that is
 ---nil ends the loop, as Lua has it; `next` tells it from the end.
 function Stream:iter()
-  check.self(self, Stream, "stream:iter")
+  check.self(self, meta, "stream:iter")
   if self.buffers then return iterateBuffered(self) end
   return function() return self:next() end
 end
 
 ---The callback form: `context:onMessage(fn)`.
-function Stream:__call(owner, fn, ...)
+function meta:__call(owner, fn, ...)
   if owner == nil or owner ~= self.owner then
     error(("write %s(fn), with a colon, or %s:listen(fn)")
       :format((self.name:gsub("%.", ":")), self.name), 2)
@@ -206,7 +203,7 @@ function Stream:__call(owner, fn, ...)
   return add(self, fn)
 end
 
-function Stream:__tostring()
+function meta:__tostring()
   return self.name
 end
 

@@ -34,6 +34,7 @@
 ---| "malformed" # the bytes are not one well-formed CBOR item
 ---| "range" # an integer of more than 64 signed bits, or nested too deep
 ---| "invalid" # reserved: an argument is wrong
+---| "denied" # a sandbox does not allow it
 ---| "error" # anything else that failed
 
 ---Why an isolate ended: what onIsolateDown and monitors tell.
@@ -59,6 +60,17 @@
 ---@field version string the version of the library: "0.1.0"
 local IsolateCluster = {}
 
+---What an isolate may use: "none" is all.
+---@alias isolate_cluster.SandboxOption "safe"|"none"|isolate_cluster.SandboxTable
+
+---A sandbox that builds on "safe".
+---@class isolate_cluster.SandboxTable
+---@field base? "safe"
+---@field globals? string[] more of Lua's: "io", "os.getenv"
+---@field require? string[] the modules that it may require and spawn
+---@field reach? string[] paths, and prefixes with "/" behind, else all
+---@field sourceSize? integer the most bytes that load takes, else 1 MiB
+
 ---What runs an isolate.
 ---@alias isolate_cluster.Thread
 ---| "own" # a thread for it alone
@@ -68,6 +80,7 @@ local IsolateCluster = {}
 ---@class (exact) isolate_cluster.NodeOptions
 ---@field thread? isolate_cluster.Thread if a spawn does not say: else "own"
 ---@field threads? integer isolates that the pool runs at once: else the cores
+---@field sandbox? isolate_cluster.SandboxOption of isolates whose spawn has none
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@param options? isolate_cluster.NodeOptions
@@ -99,6 +112,7 @@ local Spawner = {}
 ---Options of spawnIsolate.
 ---@class (exact) isolate_cluster.SpawnOptions
 ---@field thread? isolate_cluster.Thread what the node says if none is given
+---@field sandbox? isolate_cluster.SandboxOption what the node says if none
 
 ---Spawns an isolate: [path,] entry [, properties [, options]]. A path that ends
 ---in "/" gets a number behind it; without a path, "/" does.

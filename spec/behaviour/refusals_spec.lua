@@ -29,7 +29,7 @@ describe("The module", function()
     end)
 
     assert.equal("unknown option the string 'nodes' of singleNode; it knows "
-      .. "thread, threads", text)
+      .. "sandbox, thread, threads", text)
   end)
 
   it("refuses options of singleNode that are no table", function()
@@ -86,10 +86,10 @@ describe("A cluster", function()
     local function idle() end
 
     assert.equal("unknown option the string 'memory' of spawnIsolate; it "
-      .. "knows thread", raised(function()
+      .. "knows sandbox, thread", raised(function()
       cluster:spawnIsolate("/a", idle, {}, { memory = "64MB" })
     end))
-    assert.equal("unknown option 1 of spawnIsolate; it knows thread",
+    assert.equal("unknown option 1 of spawnIsolate; it knows sandbox, thread",
       raised(function() cluster:spawnIsolate(idle, nil, { "own" }) end))
     assert.equal("option 'thread' must be 'own' or 'shared', got the string "
       .. "'green'",
@@ -311,7 +311,7 @@ describe("A context", function()
     assert.equal("option 'thread' must be 'own' or 'shared', got the string "
       .. "'green'", texts[3])
     assert.equal("unknown option the string 'cpu' of spawnIsolate; it knows "
-      .. "thread", texts[4])
+      .. "sandbox, thread", texts[4])
     assert.matches("^entry captures 'idle' %(.*refusals_spec.lua:%d+%); pass "
       .. "it as a property or require it inside$", texts[5])
     assert.equal("the properties must be a table or nil, got 5", texts[6])

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "isolate_cluster.h"
 
-enum { COUNT = IC_ERROR + 1 };
+enum { COUNT = IC_DENIED + 1 };
 
 static void each_has_its_own_name(void) {
   for (int i = 0; i < COUNT; i++) {
@@ -42,6 +42,7 @@ static void names_are_those_that_lua_gets(void) {
   CHECK(strcmp(ic_status_name(IC_LOAD), "load") == 0);
   CHECK(strcmp(ic_status_name(IC_MALFORMED), "malformed") == 0);
   CHECK(strcmp(ic_status_name(IC_RANGE), "range") == 0);
+  CHECK(strcmp(ic_status_name(IC_DENIED), "denied") == 0);
 }
 
 static void down_says_what_people_are_promised(void) {

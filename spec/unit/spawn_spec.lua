@@ -151,7 +151,8 @@ describe("A spawn", function()
 
     it("with an option that is unknown", function()
       assert.equal("unknown option the string 'memory' of spawnIsolate; "
-        .. "it knows thread", complaint(entry, nil, { memory = "64MB" }))
+        .. "it knows sandbox, thread",
+        complaint(entry, nil, { memory = "64MB" }))
       assert.equal("option 'thread' must be 'own' or 'shared', "
         .. "got the string 'pool'",
         complaint(entry, nil, { thread = "pool" }))

@@ -208,6 +208,11 @@ static int push_event_call(ic_lua_body *body, lua_State *L) {
     if (event == IC_EVENT_COMMAND) ic_ref_refuse(body->current);
     return -1;
   }
+  bool tells_of_another = event == IC_EVENT_UP || event == IC_EVENT_DOWN;
+  if (tells_of_another &&
+      !ic_reach_covers(&body->reach, body->current->sender->path)) {
+    return -1;
+  }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
   return push_event(body, L, body->current);  // -1: the dispatcher clears all
 }
@@ -432,6 +437,7 @@ void ic_entry_fini(ic_entry *entry) {
   ic_message_free(entry->plan);
   free(entry->package_path);
   free(entry->package_cpath);
+  free(entry->sandbox.data);
   *entry = (ic_entry){0};
 }
 
@@ -460,6 +466,7 @@ void ic_body_fini(ic_lua_body *body) {
   ic_ref_list_fini(&body->refs);
   ic_value_scratch_fini(&body->scratch);
   ic_entry_fini(&body->entry);
+  ic_reach_fini(&body->reach);
 }
 
 static void free_body(ic_body *base) {

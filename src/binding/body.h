@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "binding/output.h"
+#include "binding/reach.h"
 #include "binding/value.h"
 #include "binding/watching.h"
 #include "core/arena.h"
@@ -54,6 +55,7 @@ typedef struct {
   ic_message *plan;     // of a supervisor, or NULL
   char *package_path;   // or NULL: Lua's default
   char *package_cpath;  // or NULL
+  ic_bytes sandbox;     // what sandbox.lua applies; no data: nothing
 } ic_entry;
 
 typedef struct {
@@ -79,8 +81,10 @@ typedef struct {
   bool timers_had_turn;  // timers that are always due wait for the next turn
   bool awaiting;  // the coroutine that yields does it to wait for an event
   bool in_turn;
-  bool stopping;  // ends after what runs now; base.reason says why
-  bool exiting;   // ends in the middle of what runs now
+  bool stopping;     // ends after what runs now; base.reason says why
+  bool exiting;      // ends in the middle of what runs now
+  bool is_confined;  // by a sandbox
+  ic_reach reach;    // then: what it may look up, hear of and spawn
 
   bool warning_continues;  // the next piece belongs to the last one's line
   bool warnings_are_off;

@@ -18,7 +18,8 @@ static bool has_one_entry(const ic_spawn_options *options) {
   return entries == 1;
 }
 
-static ic_status copy_entry(const ic_spawn_options *options, ic_entry *out) {
+static ic_status copy_entry(const ic_spawn_options *options,
+                            const ic_bytes *sandbox, ic_entry *out) {
   *out = (ic_entry){0};
   bool copied = copy_text(options->package_path, &out->package_path) &&
                 copy_text(options->package_cpath, &out->package_cpath);
@@ -37,6 +38,7 @@ static ic_status copy_entry(const ic_spawn_options *options, ic_entry *out) {
         copied &&
         copy_text(options->file ? options->file : options->module, &out->bytes);
   }
+  copied = copied && ic_bytes_copy(sandbox->data, sandbox->size, &out->sandbox);
   if (copied) return IC_OK;
   ic_entry_fini(out);
   return IC_MEMORY;
@@ -78,7 +80,7 @@ ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
     if (status != IC_OK) return status;
   }
   ic_entry entry;
-  status = copy_entry(options, &entry);
+  status = copy_entry(options, &cluster->sandbox, &entry);
   ic_lua_body *body = status == IC_OK ? ic_body_new(&entry) : NULL;
   if (body) status = ic_isolate_new("(spawn)", &start.spawner);
   if (!body || status != IC_OK) {

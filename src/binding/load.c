@@ -11,6 +11,7 @@
 #include "binding/coroutine.h"
 #include "binding/module.h"
 #include "binding/process.h"
+#include "binding/sandbox.h"
 
 static const char *const entry_kinds[] = {"function", "source", "file",
                                           "module", "supervisor"};
@@ -76,9 +77,7 @@ static int add_traceback(lua_State *L) {
 }
 
 static void load_module(lua_State *L, const ic_entry *entry) {
-  lua_getglobal(L, "require");
-  lua_pushstring(L, entry->bytes);
-  lua_call(L, 1, 1);
+  ic_module_require(L, entry->bytes);
   if (!lua_isfunction(L, -1)) {
     luaL_error(L, "module '%s' must return a function, got %s", entry->bytes,
                luaL_typename(L, -1));
@@ -154,6 +153,7 @@ static int load(lua_State *L) {
   lua_settop(L, 0);
   preload_c_modules(L, body->base.isolate->cluster);
   ic_module_require(L, "isolate_cluster.isolate");
+  ic_sandbox_apply(L, body);
   lua_gc(L, LUA_GCRESTART);
   load_entry(L, body);
   lua_pushstring(L, entry_kinds[body->entry.kind]);

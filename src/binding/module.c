@@ -16,6 +16,7 @@
 #include "binding/node.h"
 #include "binding/process.h"
 #include "binding/ref.h"
+#include "binding/sandbox.h"
 
 // --- The bundled code -------------------------------------------------------
 
@@ -180,6 +181,7 @@ static void push_core(lua_State *L) {
   ic_body_open(L);
   ic_lua_ref_open(L);
   ic_node_open(L);
+  ic_sandbox_open(L);
   lua_remove(L, -2);
 }
 
@@ -202,7 +204,9 @@ void ic_module_install(lua_State *L) {
 }
 
 void ic_module_require(lua_State *L, const char *name) {
-  lua_getglobal(L, "require");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_getfield(L, -1, "require");
+  lua_remove(L, -2);
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
 }

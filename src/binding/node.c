@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "binding/ref.h"
+#include "binding/sandbox.h"
 #include "core/path.h"
 
 #define CLUSTER_TYPE "isolate_cluster.cluster"
@@ -62,6 +63,24 @@ static int own_cluster(lua_State *L) {
   return 1;
 }
 
+// defaultSandbox(handle) -> its bytes | nil
+static int default_sandbox(lua_State *L) {
+  const ic_bytes *sandbox = &check_cluster(L)->sandbox;
+  if (!sandbox->data) return 0;
+  lua_pushlstring(L, sandbox->data, sandbox->size);
+  return 1;
+}
+
+// setDefaultSandbox(handle, bytes): before anything is spawned
+static int set_default_sandbox(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 2, &size);
+  if (!ic_bytes_copy(bytes, size, &check_cluster(L)->sandbox)) {
+    return luaL_error(L, "not enough memory for a sandbox");
+  }
+  return 0;
+}
+
 // clusterKey(handle) -> the number that events name the cluster by
 static int cluster_key(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)check_cluster(L)->key);
@@ -88,6 +107,9 @@ static int complaint(lua_State *L) {
 static int lookup(lua_State *L) {
   ic_cluster *cluster = check_cluster(L);
   const char *path = luaL_checkstring(L, 2);
+  if (!ic_reach_covers(&ic_body_of(L)->reach, path)) {
+    return ic_sandbox_deny(L, path);
+  }
   ic_isolate *isolate;
   ic_status status = ic_registry_find(&cluster->registry, path, &isolate);
   if (status == IC_NOT_FOUND) {
@@ -128,9 +150,12 @@ static int list_refs(lua_State *L) {
   ic_status status = ic_registry_list(&cluster->registry, prefix, list);
   if (status != IC_OK) return fail(L, status);
   lua_createtable(L, (int)list->count, 0);
+  ic_lua_body *body = ic_body_of(L);
+  lua_Integer count = 0;
   for (size_t i = 0; i < list->count; i++) {
-    ic_lua_ref_push(L, ic_body_of(L), list->items[i], 0);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+    if (!ic_reach_covers(&body->reach, list->items[i]->path)) continue;
+    ic_lua_ref_push(L, body, list->items[i], 0);
+    lua_rawseti(L, -2, ++count);
   }
   ic_ref_list_fini(list);
   return 1;
@@ -183,7 +208,23 @@ static int write_bytes(lua_State *L, const void *bytes, size_t size,
   return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
 }
 
-// The entry at [index], and the search paths at the two indexes behind it.
+// The bytes at [index]: a string; false for none; nil for the cluster's, which
+// is not meant for what is our own code. False: no memory.
+static bool read_sandbox(lua_State *L, int index, ic_entry_kind kind,
+                         ic_bytes *out) {
+  const ic_bytes *usual = &check_cluster(L)->sandbox;
+  if (lua_type(L, index) == LUA_TSTRING) {
+    size_t size;
+    const char *bytes = lua_tolstring(L, index, &size);
+    return ic_bytes_copy(bytes, size, out);
+  }
+  if (!lua_isnil(L, index) || !usual->data || kind == IC_ENTRY_SUPERVISOR) {
+    return true;
+  }
+  return ic_bytes_copy(usual->data, usual->size, out);
+}
+
+// The entry at [index], and behind it the search paths and the sandbox.
 // Never raises. Errors: IC_MEMORY; of a supervisor's plan also IC_UNSENDABLE,
 // whose text is in the body's scratch.
 static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
@@ -209,18 +250,25 @@ static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
     out->bytes = copy_string(L, index);
     if (!out->bytes) return IC_MEMORY;
   }
+  if (!read_sandbox(L, index + 3, kind, &out->sandbox)) {
+    ic_entry_fini(out);
+    return IC_MEMORY;
+  }
   out->package_path = copy_string(L, index + 1);
   out->package_cpath = copy_string(L, index + 2);
   return IC_OK;
 }
 
+// Of the library's table, even where the script has no global that names it.
 static void push_package_field(lua_State *L, const char *name) {
-  if (lua_getglobal(L, "package") == LUA_TTABLE) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
     lua_getfield(L, -1, name);
   } else {
     lua_pushnil(L);
   }
-  lua_remove(L, -2);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
@@ -239,7 +287,7 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
 }
 
 // spawn(handle, path | nil, kind, entry, properties | nil, request,
-//       isShared | nil, isSupervised | nil)
+//       isShared | nil, isSupervised | nil, sandbox | nil)
 //   -> ref | nil, message, code | false: the outcome comes as an event
 static int spawn(lua_State *L) {
   static const char *const kinds[] = {"function", "source",     "file",
@@ -251,11 +299,18 @@ static int spawn(lua_State *L) {
   lua_Integer request = luaL_checkinteger(L, 6);
   bool shared = lua_isnoneornil(L, 7) ? cluster->shared : lua_toboolean(L, 7);
   bool supervised = lua_toboolean(L, 8);
-  lua_settop(L, 6);
+  if (!ic_reach_covers(&body->reach, path ? path : "/")) {
+    return ic_sandbox_deny(L, path ? path : "/");
+  }
+  luaL_argexpected(L, !body->is_confined || lua_isstring(L, 9), 9, "sandbox");
+  lua_settop(L, 9);
+  lua_replace(L, 7);
+  lua_settop(L, 7);
+  lua_pushvalue(L, 4);
+  lua_insert(L, 7);
   push_package_field(L, "path");
   push_package_field(L, "cpath");
-  lua_pushvalue(L, 4);
-  lua_insert(L, 7);  // entry, path, cpath
+  lua_rotate(L, 8, 2);  // entry, path, cpath, sandbox
   ic_start start = {.path = path,
                     .load_later = kind == IC_ENTRY_MODULE,
                     .shared = shared,
@@ -371,27 +426,32 @@ static int stats(lua_State *L) {
 }
 
 void ic_node_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"newCluster", new_cluster},
-                                       {"ownCluster", own_cluster},
-                                       {"clusterKey", cluster_key},
-                                       {"isUp", is_up},
-                                       {"complaint", complaint},
-                                       {"lookup", lookup},
-                                       {"list", list_refs},
-                                       {"isSettled", is_settled},
-                                       {"version", version},
-                                       {"watch", watch},
-                                       {"spawn", spawn},
-                                       {"beginShutdown", begin_shutdown},
-                                       {"endShutdown", end_shutdown},
-                                       {"liveIsolates", live_isolates},
-                                       {"stats", stats},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"newCluster", new_cluster},
+      {"ownCluster", own_cluster},
+      {"defaultSandbox", default_sandbox},
+      {"setDefaultSandbox", set_default_sandbox},
+      {"clusterKey", cluster_key},
+      {"isUp", is_up},
+      {"complaint", complaint},
+      {"lookup", lookup},
+      {"list", list_refs},
+      {"isSettled", is_settled},
+      {"version", version},
+      {"watch", watch},
+      {"spawn", spawn},
+      {"beginShutdown", begin_shutdown},
+      {"endShutdown", end_shutdown},
+      {"liveIsolates", live_isolates},
+      {"stats", stats},
+      {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
   luaL_newmetatable(L, CLUSTER_TYPE);
   lua_pushvalue(L, -3);
   lua_pushcclosure(L, free_handle, 1);
   lua_setfield(L, -2, "__gc");
+  lua_pushliteral(L, "cluster handle");
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
 }

@@ -109,6 +109,8 @@ static bool read_number(lua_State *L, int i, uint64_t *out) {
 static void revive(void *context, lua_State *L) {
   ic_lua_body *body = context;
   uint64_t key, id, request;
+  // Bytes that a sandboxed isolate has made up, to name whom it was not given.
+  if (body->is_confined && !body->decoding) return;
   if (!lua_istable(L, -1) || lua_rawlen(L, -1) != 5) return;
   lua_rawgeti(L, -1, 1);
   const char *name = lua_tostring(L, -1);

@@ -17,6 +17,16 @@ enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
 // Between two looks at whether a cluster has settled.
 enum { SHORTEST_LOOK_NS = 20000, LONGEST_LOOK_NS = 1000000 };
 
+bool ic_bytes_copy(const char *data, size_t size, ic_bytes *out) {
+  *out = (ic_bytes){0};
+  if (!data) return true;
+  char *copy = malloc(size + 1);
+  if (!copy) return false;
+  memcpy(copy, data, size);
+  *out = (ic_bytes){copy, size};
+  return true;
+}
+
 // All clusters of the process, to find one by the key in a ref's bytes.
 static ic_mutex process_mutex = {PTHREAD_MUTEX_INITIALIZER};
 static ic_cluster *process_clusters;  // guard: process_mutex
@@ -108,6 +118,7 @@ void ic_cluster_release(ic_cluster *cluster) {
   ic_scheduler_fini(&cluster->scheduler);
   ic_registry_fini(&cluster->registry);
   free_modules(cluster->modules);
+  free(cluster->sandbox.data);
   free(cluster);
 }
 

@@ -12,6 +12,15 @@ typedef struct ic_module {
   char name[];
 } ic_module;
 
+// Bytes that somebody owns; no data: none.
+typedef struct {
+  char *data;
+  size_t size;
+} ic_bytes;
+
+// Copies bytes, if there are any; false: no memory.
+bool ic_bytes_copy(const char *data, size_t size, ic_bytes *out);
+
 struct ic_cluster {
   _Atomic uint32_t users;
   uint64_t key;  // random, 63 bits: tells refs of this cluster from others
@@ -20,6 +29,9 @@ struct ic_cluster {
   bool shared;  // where a spawn does not say
   ic_report_function report;
   void *report_context;
+  // What confines an isolate whose spawn does not say; bytes that only the body
+  // understands. Written once, before the first spawn.
+  ic_bytes sandbox;
 
   // Guard: the registry's mutex.
   int64_t shutdown_deadline_ns;

@@ -25,6 +25,7 @@ static const status_entry statuses[] = {
     [IC_RANGE] = {"range", "the number does not fit"},
     [IC_INVALID] = {"invalid", "an argument is wrong"},
     [IC_ERROR] = {"error", "an error in the isolate's code"},
+    [IC_DENIED] = {"denied", "the sandbox does not allow it"},
 };
 
 enum { STATUS_COUNT = sizeof statuses / sizeof statuses[0] };

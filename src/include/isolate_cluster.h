@@ -61,7 +61,8 @@ typedef enum {
   IC_MALFORMED,   // not one well-formed CBOR item
   IC_RANGE,       // well-formed, but more than 64 signed bits or 10,000 levels
   IC_INVALID,     // an argument is wrong: a malformed path, an unclosed array
-  IC_ERROR        // an error in an isolate's code
+  IC_ERROR,       // an error in an isolate's code
+  IC_DENIED       // a sandbox does not allow it
 } ic_status;
 
 // The status's short name, the same that Lua gets: "gone", "in use". Static.
