@@ -9,8 +9,8 @@ local shell = require "spec.support.shell"
 local CORE_FLOORS = {
   "status", "sync", "arena", "buffer", "codec", "path", "message", "mailbox",
   "isolate", "watch", "ref", "reader", "turn", "alarms", "run_queue", "worker",
-  "monitor", "pool", "scheduler", "registry", "cluster", "death",
-  "port",
+  "monitor", "pool", "simulator", "scheduler", "registry", "cluster", "death",
+  "simulated", "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

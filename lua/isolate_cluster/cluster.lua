@@ -79,7 +79,10 @@ core.on("empty", wakeWaiters)
 -- The last event of a cluster: only then is there nothing more to be told.
 core.on("nodeDown", function(key)
   local cluster = clusters[key]
-  if cluster then spawn.nodeDown(states[cluster].handle) end
+  if cluster then
+    spawn.nodeDown(states[cluster].handle)
+    core.leaveSimulation(states[cluster].handle)
+  end
   wakeWaiters(key)
   clusters[key] = nil
 end)
@@ -174,7 +177,8 @@ function Cluster:settle(timeout)
   check.seconds(timeout, "the timeout", true)
   local handle = states[self].handle
   local deadline = timeout and core.now() + timeout
-  local pause = SHORTEST_LOOK
+  -- Simulated isolates settle while this looks away, and take no time for it.
+  local pause = core.isSimulated(handle) and 0 or SHORTEST_LOOK
   while not core.isSettled(handle) do
     local now = core.now()
     if deadline and now >= deadline then

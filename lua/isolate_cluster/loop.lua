@@ -17,6 +17,9 @@ local CANNOT_WAIT = "can't wait here: a C function that can't be suspended is "
   .. "running (a sort's comparison, a gsub's replacement, a metamethod of C, "
   .. "a module being loaded)"
 
+local NOTHING_WILL_COME = "this would wait for ever: in the simulated cluster "
+  .. "every isolate is idle, nothing is on its way and no timer is set"
+
 ---@type fun()? called once, when the entry waits for the first time
 loop.onFirstWait = nil
 
@@ -107,7 +110,12 @@ end
 local function pumpUntil(ticket, timer)
   local waiter = {}
   waiting[ticket] = waiter
-  while not waiter.outcome do core.pump() end
+  while not waiter.outcome do
+    if core.pump() == false and not waiter.outcome then
+      finish(ticket, timer)
+      error(NOTHING_WILL_COME, 0)
+    end
+  end
   local outcome = waiter.outcome
   return finish(ticket, timer, table.unpack(outcome, 1, outcome.n))
 end

@@ -22,6 +22,7 @@ function FakeCore.new(fakes)
   function core.report(text) table.insert(core.reports, text) end
   function core.countLateReply() core.lateReplies = core.lateReplies + 1 end
   function core.isPumping() return not select(2, coroutine.running()) end
+  function core.leaveSimulation() end
   core.yield = coroutine.yield
 
   for name, fake in pairs(fakes or {}) do core[name] = fake end

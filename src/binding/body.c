@@ -64,6 +64,16 @@ static ic_message *next_message(ic_lua_body *body) {
   return message;
 }
 
+// What next_message would give.
+static const ic_message *peek_message(const ic_lua_body *body) {
+  if (body->held && has_handler(body)) return body->held;
+  const ic_message *message = body->queue;
+  while (message && message->kind == IC_MESSAGE_VALUE && !has_handler(body)) {
+    message = message->next;
+  }
+  return message;
+}
+
 // --- Calling ----------------------------------------------------------------
 
 // Decodes the value of [message] onto the stack of [L]; false, and nothing, if
@@ -217,10 +227,16 @@ static int push_event_call(ic_lua_body *body, lua_State *L) {
   return push_event(body, L, body->current);  // -1: the dispatcher clears all
 }
 
+static int64_t now_ns(const ic_lua_body *body) {
+  return ic_simulator_now_ns(body->base.isolate->simulator);
+}
+
+static bool is_due(const ic_lua_body *body) {
+  return body->deadline_ns != IC_NEVER && body->deadline_ns <= now_ns(body);
+}
+
 static bool timer_is_due(ic_lua_body *body) {
-  if (body->deadline_ns == IC_NEVER || body->deadline_ns > ic_now_ns()) {
-    return false;
-  }
+  if (!is_due(body)) return false;
   body->deadline_ns = IC_NEVER;  // its handler sets the next
   return true;
 }
@@ -262,7 +278,7 @@ static int dispatch(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   unsigned calls = 0;
   bool done = false;
-  while (!done && !body->stopping && calls < CALLS_PER_TURN) {
+  while (!done && !body->stopping && calls < body->calls_per_turn) {
     lua_settop(L, 0);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) lua_callk(L, arguments, 0, 0, after_wait);
@@ -347,10 +363,24 @@ static void let_wait(ic_lua_body *body, lua_State *L, lua_State *co) {
   lua_resetthread(co);
 }
 
+// For the trace: what the simulated turn that begins will handle.
+static void note_next(const ic_lua_body *body) {
+  const ic_isolate *isolate = body->base.isolate;
+  const ic_message *next = peek_message(body);
+  if (next) {
+    ic_simulator_note(isolate->simulator, isolate, IC_NOTE_MESSAGE, next);
+  } else if (!body->is_host && is_due(body)) {
+    ic_simulator_note(isolate->simulator, isolate, IC_NOTE_TIMER, NULL);
+  }
+}
+
 void ic_body_turn(ic_lua_body *body, lua_State *L) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, "a turn");
   body->timers_had_turn = false;
+  bool is_simulated = body->base.isolate->simulator != NULL;
+  body->calls_per_turn = is_simulated ? 1 : CALLS_PER_TURN;
+  if (is_simulated) note_next(body);
   for (int status = LUA_YIELD;
        status != LUA_OK && !body->stopping && !ic_body_is_killed(body);) {
     lua_State *co = push_dispatcher(L);
@@ -368,6 +398,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
       lua_resetthread(co);
     }
     lua_settop(L, top);
+    if (is_simulated) break;
   }
 }
 
@@ -555,7 +586,7 @@ static int set_deadline(lua_State *L) {
 
 // now() -> seconds of a clock that only goes forward.
 static int now(lua_State *L) {
-  lua_pushnumber(L, (double)ic_now_ns() / 1e9);
+  lua_pushnumber(L, (double)now_ns(ic_body_of(L)) / 1e9);
   return 1;
 }
 
@@ -655,19 +686,33 @@ static int is_isolate(lua_State *L) {
   return 1;
 }
 
+// Waits for something to come, or the deadline; false: nothing ever will.
+static bool wait_for_more(ic_lua_body *body, int64_t deadline_ns) {
+  ic_isolate *isolate = body->base.isolate;
+  bool may_come = true;
+  if (isolate->simulator) {
+    may_come = ic_simulator_run(isolate->simulator, isolate,
+                                body->queue != NULL, deadline_ns);
+    deadline_ns = 0;
+  } else if (body->queue) {
+    return true;
+  }
+  ic_body_enqueue(body, ic_isolate_take(isolate, deadline_ns));
+  return may_come;
+}
+
 // pump(deadline): in a host script: waits for something to come, or the
-// deadline, and handles what came.
+// deadline, and handles what came. -> false where nothing ever will
 static int pump(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   int64_t deadline_ns = check_deadline(L, 1);
   if (body->deadline_ns < deadline_ns) deadline_ns = body->deadline_ns;
-  if (!body->queue) {
-    ic_body_enqueue(body, ic_isolate_take(body->base.isolate, deadline_ns));
-  }
+  bool may_come = wait_for_more(body, deadline_ns);
   body->in_turn = true;
   ic_body_turn(body, L);
   body->in_turn = false;
-  return 0;
+  lua_pushboolean(L, may_come);
+  return 1;
 }
 
 void ic_body_open(lua_State *L) {

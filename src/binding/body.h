@@ -78,6 +78,7 @@ typedef struct {
   bool handler_wants_message;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   int64_t deadline_ns;         // of the nearest timer
+  unsigned calls_per_turn;     // without a wait; then others have theirs
   bool timers_had_turn;  // timers that are always due wait for the next turn
   bool awaiting;  // the coroutine that yields does it to wait for an event
   bool in_turn;

@@ -17,6 +17,7 @@
 #include "binding/process.h"
 #include "binding/ref.h"
 #include "binding/sandbox.h"
+#include "binding/simulation.h"
 
 // --- The bundled code -------------------------------------------------------
 
@@ -182,6 +183,7 @@ static void push_core(lua_State *L) {
   ic_lua_ref_open(L);
   ic_node_open(L);
   ic_sandbox_open(L);
+  ic_simulation_open(L);
   lua_remove(L, -2);
 }
 

@@ -8,12 +8,17 @@
 
 #include "binding/ref.h"
 #include "binding/sandbox.h"
+#include "binding/simulation.h"
 #include "core/path.h"
 
 #define CLUSTER_TYPE "isolate_cluster.cluster"
 
 static ic_cluster *check_cluster(lua_State *L) {
   return *(ic_cluster **)luaL_checkudata(L, 1, CLUSTER_TYPE);
+}
+
+ic_cluster *ic_node_check_cluster(lua_State *L) {
+  return check_cluster(L);
 }
 
 static ic_cluster **new_handle(lua_State *L) {
@@ -30,6 +35,7 @@ static int free_handle(lua_State *L) {
   if (body->is_host) {
     // The state is being closed: nobody waits for the isolates any more.
     ic_registry_watch(&(*handle)->registry, body->base.isolate, 0);
+    ic_simulation_leave(body, *handle);
     ic_cluster_free(*handle);
   } else {
     ic_cluster_release(*handle);

@@ -419,6 +419,10 @@ static bool claim_locked(ic_cluster *cluster, int64_t deadline_ns) {
 
 static ic_status begin_locked(ic_cluster *cluster, int64_t deadline_ns) {
   if (!claim_locked(cluster, deadline_ns)) return IC_OK;
+  if (cluster->scheduler.simulator) {
+    ic_simulator_wake(cluster->scheduler.simulator);  // its driver does it
+    return IC_OK;
+  }
   ic_cluster_hold(cluster);
   ic_status status =
       ic_thread_start(&cluster->shutdown_thread, IC_SMALL_STACK_BYTES,
@@ -432,14 +436,24 @@ static ic_status begin_locked(ic_cluster *cluster, int64_t deadline_ns) {
 }
 
 ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms) {
+  int64_t deadline_ns =
+      ic_simulator_deadline_ns(cluster->scheduler.simulator, timeout_ms);
   ic_mutex_lock(&cluster->registry.mutex);
-  ic_status status = begin_locked(cluster, ic_deadline_ns(timeout_ms));
+  ic_status status = begin_locked(cluster, deadline_ns);
   ic_mutex_unlock(&cluster->registry.mutex);
   return status;
 }
 
+static bool is_driver(const ic_cluster *cluster) {
+  const ic_simulator *simulator = cluster->scheduler.simulator;
+  return simulator && ic_simulator_is_mine(simulator);
+}
+
 bool ic_cluster_end_shutdown(ic_cluster *cluster) {
   ic_registry *registry = &cluster->registry;
+  if (is_driver(cluster)) {
+    ic_simulator_run(cluster->scheduler.simulator, NULL, false, IC_NEVER);
+  }
   ic_mutex_lock(&registry->mutex);
   while (registry->node != IC_NODE_DOWN) {
     ic_condition_wait(&registry->changed, &registry->mutex, IC_NEVER);
@@ -463,11 +477,17 @@ ic_status ic_cluster_shutdown(ic_cluster *cluster, int64_t timeout_ms) {
   return ic_cluster_end_shutdown(cluster) ? IC_OK : IC_TIMEOUT;
 }
 
+// Whether it is up, and its shutdown does not wait for another thread's doing.
+static bool can_end(ic_cluster *cluster) {
+  return ic_cluster_is_up(cluster) &&
+         (!cluster->scheduler.simulator || is_driver(cluster));
+}
+
 // A cluster that is not down yet, counted for the caller; NULL: there is none.
 static ic_cluster *find_up(void) {
   ic_mutex_lock(&process_mutex);
   ic_cluster *cluster = process_clusters;
-  while (cluster && !ic_cluster_is_up(cluster)) {
+  while (cluster && !can_end(cluster)) {
     cluster = cluster->next_in_process;
   }
   if (cluster) ic_cluster_hold(cluster);

@@ -36,6 +36,7 @@ struct ic_cluster {
   // Guard: the registry's mutex.
   int64_t shutdown_deadline_ns;
   bool all_agreed;
+  bool was_asked;              // of a simulated one: its isolates, to end
   bool shutdown_thread_known;  // started, and to be joined
   ic_thread shutdown_thread;
   ic_module *modules;  // only ever grows, at its head

@@ -99,7 +99,7 @@ static void signal_descriptor(int descriptor) {
 }
 
 void ic_isolate_wake(ic_isolate *isolate) {
-  if (isolate->pool) {
+  if (isolate->schedule) {
     isolate->schedule(isolate);
     return;
   }
@@ -111,7 +111,7 @@ void ic_isolate_wake(ic_isolate *isolate) {
 void ic_isolate_rouse(ic_isolate *isolate) {
   // A thread of its own may be about to park: it is unparked in any case.
   bool slept = ic_mailbox_rouse(&isolate->mailbox);
-  if (slept || !isolate->pool) ic_isolate_wake(isolate);
+  if (slept || !isolate->schedule) ic_isolate_wake(isolate);
 }
 
 int ic_isolate_open_descriptor(ic_isolate *isolate) {

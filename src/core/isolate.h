@@ -75,6 +75,7 @@ typedef struct {
 
 typedef struct ic_scheduler ic_scheduler;
 typedef struct ic_pool ic_pool;
+typedef struct ic_simulator ic_simulator;
 
 // What an isolate can hear of: flags.
 enum { IC_WATCH_UP = 1, IC_WATCH_DOWN = 2, IC_WATCH_NODE = 4 };
@@ -127,8 +128,10 @@ struct ic_isolate {
   bool has_begun;  // the thread's that runs it: the first message is handled
   bool hot;        // the reader's: its last wait was a short one
 
-  // Isolates of the pool only.
-  ic_pool *pool;                          // NULL: it has a thread of its own
+  // Isolates that have no thread of their own.
+  ic_pool *pool;                          // its own, or NULL
+  ic_simulator *simulator;                // likewise; a host script's: whose
+                                          // driver it is
   void (*schedule)(ic_isolate *isolate);  // it was asleep, and is to be run
   void (*finish)(ic_isolate *isolate);    // it is over
   ic_isolate *next_runnable;  // guard: the mutex of the queue that it is in

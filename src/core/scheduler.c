@@ -23,6 +23,7 @@ void ic_scheduler_fini(ic_scheduler *scheduler) {
     }
   }
   ic_pool_free(scheduler->pool);
+  ic_simulator_free(scheduler->simulator);
   ic_condition_fini(&scheduler->left);
   ic_mutex_fini(&scheduler->mutex);
 }
@@ -98,7 +99,7 @@ static void *own_thread(void *argument) {
   return NULL;
 }
 
-// The end of an isolate of the pool, on the worker that ran it last.
+// The end of an isolate without a thread of its own, on the one that ran it last.
 static void finish_shared(ic_isolate *isolate) {
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
@@ -143,9 +144,20 @@ static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   return status;
 }
 
+static ic_status start_simulated(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_status status = ic_simulator_add(scheduler->simulator, isolate);
+  if (status != IC_OK) return status;
+  isolate->finish = finish_shared;
+  ic_mutex_lock(&scheduler->mutex);
+  link_locked(scheduler, isolate);
+  ic_mutex_unlock(&scheduler->mutex);
+  return IC_OK;
+}
+
 ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
                              bool shared) {
   isolate->scheduler = scheduler;
+  if (scheduler->simulator) return start_simulated(scheduler, isolate);
   return shared ? start_shared(scheduler, isolate)
                 : start_own(scheduler, isolate);
 }
@@ -186,11 +198,15 @@ static bool all_sleep_locked(ic_scheduler *scheduler, int64_t now_ns,
   return true;
 }
 
+static int64_t now_ns(const ic_scheduler *scheduler) {
+  return ic_simulator_now_ns(scheduler->simulator);
+}
+
 bool ic_scheduler_is_settled(ic_scheduler *scheduler) {
   uint64_t first, second;
   ic_mutex_lock(&scheduler->mutex);
   bool settled = all_sleep_locked(scheduler, INT64_MIN, &first) &&
-                 all_sleep_locked(scheduler, ic_now_ns(), &second) &&
+                 all_sleep_locked(scheduler, now_ns(scheduler), &second) &&
                  first == second;
   ic_mutex_unlock(&scheduler->mutex);
   return settled;

@@ -8,11 +8,13 @@
 #define IC_SCHEDULER_H
 
 #include "core/pool.h"
+#include "core/simulator.h"
 
 struct ic_scheduler {
   ic_mutex mutex;
-  ic_condition left;    // with [running]
-  size_t pool_threads;  // written once
+  ic_condition left;        // with [running]
+  size_t pool_threads;      // written once
+  ic_simulator *simulator;  // runs all isolates; NULL: threads do. Written once
   // Guard of all that follows: mutex.
   size_t running;  // isolates that have not left
   bool has_ended;
@@ -28,8 +30,8 @@ void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads);
 // Joins what is left to be joined; nothing runs any more.
 void ic_scheduler_fini(ic_scheduler *scheduler);
 
-// Gives [isolate] a thread, or, if it is [shared], to the pool; there it waits
-// for its first message. The caller has counted the isolate and its cluster.
+// Gives [isolate] a thread, or, if it is [shared], to the pool, or in any case to
+// the simulator, if there is one; there it waits for its first message. The caller has counted the isolate and its cluster.
 // Errors: IC_MEMORY - no more threads; IC_DOWN - the pool has been stopped.
 ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
                              bool shared);

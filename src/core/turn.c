@@ -25,6 +25,10 @@ void ic_turn_enter(ic_isolate *isolate) {
   current = isolate;
 }
 
+ic_isolate *ic_turn_current(void) {
+  return current;
+}
+
 ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
                             int64_t *deadline_ns) {
   *deadline_ns = IC_NEVER;

@@ -19,6 +19,8 @@ void ic_turn_handle_interrupts(void);
 // The isolate that interrupts of the calling thread are for; NULL: nobody.
 void ic_turn_enter(ic_isolate *isolate);
 
+ic_isolate *ic_turn_current(void);
+
 // Handles [chain], which may be NULL, and takes it. [deadline_ns] is set where
 // the outcome is IC_TURN_WAITS. Threads: one at a time; it has entered.
 ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
