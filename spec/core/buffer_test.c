@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "core/block.h"
 
 static void holds_what_is_appended(void) {
   ic_buffer buffer;
@@ -25,7 +26,8 @@ static void begins_empty(void) {
   CHECK(buffer.bytes == NULL && buffer.size == 0 && buffer.capacity == 0);
   CHECK(ic_buffer_append(&buffer, NULL, 0) == IC_OK);
   CHECK(buffer.size == 0);
-  CHECK(ic_buffer_release(&buffer) == NULL);
+  size_t size;
+  CHECK(ic_buffer_release(&buffer, &size) == NULL && size == 0);
   ic_buffer_fini(&buffer);
 }
 
@@ -59,12 +61,25 @@ static void gives_its_block_away(void) {
   ic_buffer buffer;
   ic_buffer_init(&buffer, 16);
   CHECK(ic_buffer_append(&buffer, "abc", 3) == IC_OK);
-  uint8_t *block = ic_buffer_release(&buffer);
+  size_t size;
+  uint8_t *block = ic_buffer_release(&buffer, &size);
+  CHECK(size >= 16 + 3);
   CHECK(buffer.bytes == NULL && buffer.size == 0 && buffer.headroom == 16);
   CHECK(memcmp(block + 16, "abc", 3) == 0);
-  free(block);
+  ic_block_give(block, size);
   CHECK(ic_buffer_append(&buffer, "def", 3) == IC_OK);
   CHECK(memcmp(buffer.bytes, "def", 3) == 0);
+  ic_buffer_fini(&buffer);
+}
+
+static void copies_itself_for_free(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 4);
+  CHECK(ic_buffer_append(&buffer, "abc", 3) == IC_OK);
+  memcpy(buffer.bytes - 4, "head", 4);
+  char *copy = ic_buffer_copy(&buffer);
+  CHECK(copy && memcmp(copy, "headabc", 7) == 0);
+  free(copy);
   ic_buffer_fini(&buffer);
 }
 
@@ -84,6 +99,7 @@ int main(void) {
   RUN(keeps_its_headroom);
   RUN(reserves_room_to_write_to);
   RUN(gives_its_block_away);
+  RUN(copies_itself_for_free);
   RUN(refuses_more_than_there_is);
   return check_report("buffer");
 }

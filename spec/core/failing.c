@@ -11,6 +11,8 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 char *__real_strdup(const char *text);
+void *__real_ic_block_take(size_t size);
+void *__real_ic_block_resize(void *block, size_t old_size, size_t new_size);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
@@ -18,6 +20,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 char *__wrap_strdup(const char *text);
+void *__wrap_ic_block_take(size_t size);
+void *__wrap_ic_block_resize(void *block, size_t old_size, size_t new_size);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
@@ -57,6 +61,14 @@ void *__wrap_realloc(void *block, size_t size) {
 
 char *__wrap_strdup(const char *text) {
   return fails() ? NULL : __real_strdup(text);
+}
+
+void *__wrap_ic_block_take(size_t size) {
+  return fails() ? NULL : __real_ic_block_take(size);
+}
+
+void *__wrap_ic_block_resize(void *block, size_t old_size, size_t new_size) {
+  return fails() ? NULL : __real_ic_block_resize(block, old_size, new_size);
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,

@@ -5,8 +5,8 @@
 //     if (failing_stop()) CHECK(status == IC_MEMORY);
 //   }
 //
-// Every C test is linked so that the core's malloc, calloc, realloc, strdup and
-// pthread_create pass through here. Only the calling thread's calls fail.
+// Every C test is linked so that the core's malloc, calloc, realloc, strdup,
+// pthread_create and the takes of block.h pass through here. Only the calling thread's calls fail.
 
 #ifndef IC_FAILING_H
 #define IC_FAILING_H

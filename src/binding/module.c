@@ -46,9 +46,10 @@ static void keep_bytecode(lua_State *L, size_t index) {
     ic_buffer_fini(&buffer);
     return;
   }
-  size_t size = buffer.size;
-  bytecode *code = ic_buffer_release(&buffer);
-  code->size = size;
+  bytecode *code = ic_buffer_copy(&buffer);
+  if (code) code->size = buffer.size;
+  ic_buffer_fini(&buffer);
+  if (!code) return;
   bytecode *none = NULL;
   if (!atomic_compare_exchange_strong(&compiled[index], &none, code)) {
     free(code);  // another state was quicker

@@ -247,8 +247,9 @@ static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
     int failed = lua_dump(L, write_bytes, &code, 0);
     lua_pop(L, 1);
     out->size = code.size;
-    out->bytes = ic_buffer_release(&code);
-    if (failed) {
+    out->bytes = ic_buffer_copy(&code);
+    ic_buffer_fini(&code);
+    if (failed || !out->bytes) {
       ic_entry_fini(out);
       return IC_MEMORY;
     }

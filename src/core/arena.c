@@ -36,6 +36,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/block.h"
 #include "core/sync.h"
 
 #if defined(__has_feature)
@@ -93,6 +94,8 @@ typedef struct run {
 // In front of each large block; the list is a ring through the arena.
 typedef struct large {
   struct large *previous, *next;
+  size_t block_size;  // this header included
+  size_t unused;      // the block behind it is aligned
 } large;
 
 struct ic_arena {
@@ -455,9 +458,9 @@ static void link_large(large *some) {
 // The place for a limit, as next_run is.
 static void *take_large(ic_arena *arena, size_t size) {
   if (size > SIZE_MAX - sizeof(large)) return NULL;
-  large *some = malloc(sizeof *some + size);
+  large *some = ic_block_take(sizeof *some + size);
   if (!some) return NULL;
-  *some = (large){&arena->large, arena->large.next};
+  *some = (large){&arena->large, arena->large.next, sizeof *some + size, 0};
   link_large(some);
   arena->large_bytes += size;
   return some + 1;
@@ -468,14 +471,17 @@ static void free_large(ic_arena *arena, void *block, size_t size) {
   some->previous->next = some->next;
   some->next->previous = some->previous;
   arena->large_bytes -= size;
-  free(some);
+  ic_block_give(some, some->block_size);
 }
 
 static void *resize_large(ic_arena *arena, void *block, size_t old_size,
                           size_t new_size) {
   if (new_size > SIZE_MAX - sizeof(large)) return NULL;
-  large *some = realloc((large *)block - 1, sizeof *some + new_size);
-  if (!some) {
+  large *some = (large *)block - 1;
+  some = ic_block_resize(some, some->block_size, sizeof *some + new_size);
+  if (some) {
+    some->block_size = sizeof *some + new_size;
+  } else {
     if (new_size > old_size) return NULL;
     some = (large *)block - 1;
   }
@@ -556,7 +562,7 @@ void ic_arena_free(ic_arena *arena) {
   large *some = arena->large.next;
   while (some != &arena->large) {
     large *next = some->next;
-    free(some);
+    ic_block_give(some, some->block_size);
     some = next;
   }
   note_touched(arena);

@@ -3,7 +3,7 @@
 // Small blocks are cut from chunks of 64 KiB and reused by size class. Chunks
 // come from a store of the whole process, so that an isolate that begins on one
 // thread takes over the warm memory of one that ended on another. Large blocks
-// are the C library's, on a list.
+// are those of block.h, on a list.
 //
 // Threads: an arena has no lock; one thread at a time. Different arenas are
 //          independent of each other.

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "core/block.h"
+
 enum { FIRST_BLOCK_BYTES = 192 };  // header and a small value in one block
 
 void ic_buffer_init(ic_buffer *buffer, size_t headroom) {
@@ -15,26 +17,42 @@ static void *block_of(const ic_buffer *buffer) {
   return buffer->bytes ? buffer->bytes - buffer->headroom : NULL;
 }
 
+static size_t block_bytes(const ic_buffer *buffer) {
+  return buffer->bytes ? buffer->headroom + buffer->capacity : 0;
+}
+
 void ic_buffer_fini(ic_buffer *buffer) {
-  free(block_of(buffer));
+  ic_block_give(block_of(buffer), block_bytes(buffer));
   ic_buffer_init(buffer, buffer->headroom);
 }
 
-void *ic_buffer_release(ic_buffer *buffer) {
+void *ic_buffer_release(ic_buffer *buffer, size_t *size) {
   void *block = block_of(buffer);
+  *size = block_bytes(buffer);
   ic_buffer_init(buffer, buffer->headroom);
   return block;
 }
 
+void *ic_buffer_copy(const ic_buffer *buffer) {
+  size_t size = buffer->headroom + buffer->size;
+  void *copy = malloc(size > 0 ? size : 1);
+  if (copy && buffer->bytes) memcpy(copy, block_of(buffer), size);
+  return copy;
+}
+
+// The first block is as large as what it is for; later ones double.
 ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
   size_t in_use = buffer->headroom + buffer->size;
   if (more > SIZE_MAX / 2 - in_use) return IC_MEMORY;
-  size_t block_bytes = FIRST_BLOCK_BYTES;
-  while (block_bytes < in_use + more)
-    block_bytes *= 2;
-  uint8_t *block = realloc(block_of(buffer), block_bytes);
+  size_t old_bytes = block_bytes(buffer);
+  size_t wanted = old_bytes > 0 ? old_bytes * 2 : FIRST_BLOCK_BYTES;
+  if (wanted < in_use + more) wanted = in_use + more;
+  wanted = ic_block_fit(wanted);
+  uint8_t *block = buffer->bytes
+                       ? ic_block_resize(block_of(buffer), old_bytes, wanted)
+                       : ic_block_take(wanted);
   if (!block) return IC_MEMORY;
   buffer->bytes = block + buffer->headroom;
-  buffer->capacity = block_bytes - buffer->headroom;
+  buffer->capacity = wanted - buffer->headroom;
   return IC_OK;
 }

@@ -33,8 +33,12 @@ void ic_buffer_init(ic_buffer *buffer, size_t headroom);
 void ic_buffer_fini(ic_buffer *buffer);
 
 // Gives the block (its first byte is the headroom's) to the caller, who frees
-// it with free(); NULL where nothing was ever reserved. [buffer] is empty then.
-void *ic_buffer_release(ic_buffer *buffer);
+// it by ic_block_give with [size]; NULL where nothing was ever reserved. [buffer]
+// is empty then.
+void *ic_buffer_release(ic_buffer *buffer, size_t *size);
+
+// A copy of headroom and bytes, to be freed by free(); NULL: no memory.
+void *ic_buffer_copy(const ic_buffer *buffer);
 
 // Makes room for [more] bytes behind the ones in use; grows geometrically.
 // Errors: IC_MEMORY; the buffer is as it was.

@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/block.h"
+
 static _Atomic uint64_t last_id;
 
 ic_error *ic_error_new(const char *message, size_t message_size,
@@ -200,6 +202,7 @@ ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
     spin(isolate, earlier(begin_ns + SPIN_NS, deadline_ns));
   }
   if (ic_mailbox_sleep(&isolate->mailbox)) {
+    ic_block_rest();
     ic_parker_park(&isolate->parker, deadline_ns);
     ic_mailbox_awake(&isolate->mailbox);
     isolate->hot = ic_now_ns() - begin_ns < HOT_NS;

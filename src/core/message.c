@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "core/block.h"
 #include "core/codec.h"
 
 // What a message that a C program builds has open: one byte for each array or
@@ -38,8 +39,9 @@ void ic_ref_list_fini(ic_ref_list *list) {
 }
 
 ic_message *ic_message_new_event(ic_message_kind kind) {
-  ic_message *message = calloc(1, sizeof *message);
-  if (message) message->kind = kind;
+  ic_message *message = ic_block_take(sizeof *message);
+  if (!message) return NULL;
+  *message = (ic_message){.kind = kind, .block_size = sizeof *message};
   return message;
 }
 
@@ -47,8 +49,10 @@ ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
                             ic_ref_list *refs) {
   const uint8_t *bytes = buffer->bytes;
   size_t size = buffer->size;
-  ic_message *message = ic_buffer_release(buffer);
+  size_t block_size;
+  ic_message *message = ic_buffer_release(buffer, &block_size);
   *message = (ic_message){
+      .block_size = block_size,
       .kind = IC_MESSAGE_VALUE,
       .bytes = bytes,
       .value_size = size - parts.correlation_size - parts.type_size,
@@ -91,7 +95,7 @@ void ic_message_free(ic_message *message) {
     free(message->builder->open);
     free(message->builder);
   }
-  free(message);
+  ic_block_give(message, message->block_size);
 }
 
 void ic_message_free_chain(ic_message *chain) {
@@ -120,7 +124,7 @@ ic_status ic_message_new(ic_message **out) {
   ic_message *message = ic_message_new_event(IC_MESSAGE_VALUE);
   ic_builder *builder = calloc(1, sizeof *builder);
   if (!message || !builder) {
-    free(message);
+    ic_message_free(message);
     free(builder);
     return IC_MEMORY;
   }

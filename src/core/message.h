@@ -68,6 +68,7 @@ struct ic_message {
   size_t value_size;
   size_t correlation_size;
   const uint8_t *bytes;
+  size_t block_size;    // of the block that begins with this header
   ic_builder *builder;  // of one that a C program built
   bool was_sent;        // so it can't be sent once more
   ic_ref_list refs;

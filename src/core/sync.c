@@ -162,6 +162,23 @@ size_t ic_thread_cores(void) {
   return online > 0 ? (size_t)online : 1;
 }
 
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static bool has_exit_key;
+
+static void call_exit_hook(void *hook) {
+  ((const ic_exit_hook *)hook)->leave();
+}
+
+static void make_exit_key(void) {
+  has_exit_key = pthread_key_create(&exit_key, call_exit_hook) == 0;
+}
+
+void ic_thread_at_exit(const ic_exit_hook *hook) {
+  must(pthread_once(&exit_once, make_exit_key));
+  if (has_exit_key) pthread_setspecific(exit_key, hook);
+}
+
 void ic_thread_detach_self(void) {
   must(pthread_detach(pthread_self()));
 }

@@ -85,6 +85,13 @@ void ic_thread_join(ic_thread thread);
 ic_thread ic_thread_self(void);
 bool ic_thread_is_self(ic_thread thread);
 
+// Calls the hook's function when the calling thread ends. The hook is static;
+// all have the same. What has no memory for it does without.
+typedef struct {
+  void (*leave)(void);
+} ic_exit_hook;
+void ic_thread_at_exit(const ic_exit_hook *hook);
+
 // The calling thread will not be joined.
 void ic_thread_detach_self(void);
 

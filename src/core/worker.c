@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "core/block.h"
+
 enum {
   SLOT_RUNS_MAX = 32,   // turns from the slot in a row, before the queue's
   INJECTED_EVERY = 61,  // one look of so many is at the injected first
@@ -309,6 +311,7 @@ static bool stays_idle(ic_worker *self, bool timed_out, bool *ends) {
 // stops, or as it was one more than wanted and not needed for long.
 static bool park(ic_worker *self) {
   ic_pool *pool = self->pool;
+  ic_block_rest();
   enter_idle(self);
   if (any_queued(pool)) {
     ic_mutex_lock(&pool->mutex);

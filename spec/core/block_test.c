@@ -1,0 +1,183 @@
+// block_test.c - blocks that go from thread to thread.
+
+#include "core/block.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/sync.h"
+#include "failing.h"
+
+// Sizes around every border: classes, doublings, small, malloc's and large.
+static const size_t sizes[] = {
+    0,     1,     63,    64,    65,    128,    512,     513,
+    640,   641,   1024,  1025,  7168,  7169,   8192,    8193,
+    65535, 65536, 65537, 81920, 81921, 131072, 1 << 20, (8 << 20) + 1};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static uint32_t chance(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+  return (uint32_t)(*state >> 33);
+}
+
+static bool is_filled(const uint8_t *block, size_t size, uint8_t with) {
+  for (size_t i = 0; i < size; i++)
+    if (block[i] != with) return false;
+  return true;
+}
+
+static void has_the_size_and_is_aligned(void) {
+  uint8_t *blocks[SIZES];
+  for (int i = 0; i < SIZES; i++) {
+    size_t fit = ic_block_fit(sizes[i]);
+    CHECK(fit >= sizes[i] && ic_block_fit(fit) == fit);
+    CHECK(fit <= sizes[i] + sizes[i] / 4 + 64);
+    blocks[i] = ic_block_take(sizes[i]);
+    CHECK(blocks[i] && (uintptr_t)blocks[i] % 16 == 0);
+    memset(blocks[i], i, fit);
+  }
+  for (int i = 0; i < SIZES; i++)
+    CHECK(is_filled(blocks[i], sizes[i], (uint8_t)i));
+  for (int i = 0; i < SIZES; i++)
+    ic_block_give(blocks[i], ic_block_fit(sizes[i]));
+  ic_block_give(NULL, 5);
+}
+
+static void keeps_what_is_in_it_when_resized(void) {
+  for (int from = 0; from < SIZES; from++) {
+    for (int to = 0; to < SIZES; to++) {
+      size_t less = sizes[from] < sizes[to] ? sizes[from] : sizes[to];
+      uint8_t *block = ic_block_take(sizes[from]);
+      memset(block, 0x5a, sizes[from]);
+      block = ic_block_resize(block, sizes[from], sizes[to]);
+      CHECK(block && is_filled(block, less, 0x5a));
+      memset(block, 0, sizes[to]);
+      ic_block_give(block, sizes[to]);
+    }
+  }
+}
+
+// As the core's callers do; that block.h itself copes is the next test's matter.
+static void fails_in_tests_when_asked_to(void) {
+  failing_at(0);
+  CHECK(ic_block_take(100) == NULL);
+  CHECK(failing_stop());
+}
+
+// AddressSanitizer's malloc ends the program instead.
+#ifndef __SANITIZE_ADDRESS__
+static void refuses_more_than_there_is(void) {
+  CHECK(ic_block_take(SIZE_MAX) == NULL);
+  CHECK(ic_block_take(SIZE_MAX / 2) == NULL);
+  uint8_t *block = ic_block_take(100000);
+  memset(block, 7, 100000);
+  CHECK(ic_block_resize(block, 100000, SIZE_MAX) == NULL);
+  CHECK(ic_block_resize(block, 100000, SIZE_MAX / 2) == NULL);
+  CHECK(is_filled(block, 100000, 7));
+  ic_block_give(block, 100000);
+}
+#endif
+
+static void keeps_a_bounded_number_of_large_ones_warm(void) {
+  enum { COUNT = 200 };
+  void *blocks[COUNT];
+  for (int i = 0; i < COUNT; i++) {
+    blocks[i] = ic_block_take(IC_BLOCK_LARGE * (size_t)(1 + i % 8));
+    CHECK(blocks[i]);
+  }
+  for (int i = 0; i < COUNT; i++)
+    ic_block_give(blocks[i], IC_BLOCK_LARGE * (size_t)(1 + i % 8));
+  CHECK(ic_block_cached_bytes() <= IC_BLOCK_CACHE_BYTES);
+  size_t before = ic_block_cached_bytes();
+  void *block = ic_block_take(IC_BLOCK_LARGE * 4);
+  CHECK(before == 0 || ic_block_cached_bytes() < before);
+  ic_block_give(block, IC_BLOCK_LARGE * 4);
+  CHECK(ic_block_cached_bytes() == before);
+}
+
+// --- Threads that hand blocks on --------------------------------------------
+
+enum { THREADS = 4, ROUNDS = 20000, PLACES = 64 };
+
+// A block that waits for whoever takes it next; its first byte says its size.
+static _Atomic(uint8_t *) places[PLACES];
+static _Atomic int damaged;
+
+static size_t size_of(uint8_t kind) {
+  static const size_t kinds[] = {48, 130, 200, 1000, 5000, 8200, 70000, 130000};
+  return kinds[kind % 8];
+}
+
+static void give_checked(uint8_t *block) {
+  if (!block) return;
+  size_t size = size_of(block[0]);
+  if (block[size - 1] != 255 - block[0]) atomic_fetch_add(&damaged, 1);
+  ic_block_give(block, size);
+}
+
+static void *hand_on(void *seed) {
+  uint64_t state = (uintptr_t)seed;
+  for (int i = 0; i < ROUNDS; i++) {
+    // Large ones are rare, or nothing else would be tested.
+    uint8_t kind = (uint8_t)(chance(&state) % (i % 16 == 0 ? 8 : 4));
+    uint8_t *block = ic_block_take(size_of(kind));
+    if (!block) {
+      atomic_fetch_add(&damaged, 1);
+      continue;
+    }
+    block[0] = kind;
+    block[size_of(kind) - 1] = (uint8_t)(255 - kind);
+    give_checked(atomic_exchange(&places[chance(&state) % PLACES], block));
+    if (i % 1000 == 0) ic_block_rest();
+  }
+  return NULL;
+}
+
+static void can_be_given_back_by_any_thread(void) {
+  ic_thread threads[THREADS];
+  atomic_store(&damaged, 0);
+  for (uintptr_t i = 0; i < THREADS; i++) {
+    CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, hand_on,
+                          (void *)(i + 1)) == IC_OK);
+  }
+  for (int i = 0; i < THREADS; i++)
+    ic_thread_join(threads[i]);
+  for (int i = 0; i < PLACES; i++)
+    give_checked(atomic_exchange(&places[i], NULL));
+  CHECK(atomic_load(&damaged) == 0);
+}
+
+// Many live at once, and come back in another order than they went.
+static void serves_a_flood(void) {
+  enum { COUNT = 50000 };
+  static uint8_t *blocks[COUNT];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < COUNT; i++) {
+      blocks[i] = ic_block_take(130);
+      CHECK(blocks[i]);
+      memset(blocks[i], i, 130);
+    }
+    for (int i = 0; i < COUNT; i++) {
+      int place = (int)((long)i * 7919 % COUNT);
+      uint8_t *block = blocks[place];
+      CHECK(is_filled(block, 130, (uint8_t)place));
+      ic_block_give(block, 130);
+    }
+  }
+}
+
+int main(void) {
+  RUN(has_the_size_and_is_aligned);
+  RUN(keeps_what_is_in_it_when_resized);
+  RUN(fails_in_tests_when_asked_to);
+#ifndef __SANITIZE_ADDRESS__
+  RUN(refuses_more_than_there_is);
+#endif
+  RUN(keeps_a_bounded_number_of_large_ones_warm);
+  RUN(can_be_given_back_by_any_thread);
+  RUN(serves_a_flood);
+  return check_report("block");
+}

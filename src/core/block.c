@@ -1,0 +1,510 @@
+// block.c - small blocks by thread and depot, large ones by a cache.
+//
+// Small blocks are cut from chunks of one size class. A chunk is aligned to its
+// size, so a block's address leads to it:
+//
+//   chunk, 64 KiB
+//   +--------+-------+-------+-------+- - - - - - - - - - - - - - - - - -+
+//   | header | block | block | block |        not yet cut                |
+//   +--------+-------+-------+-------+- - - - - - - - - - - - - - - - - -+
+//                                    ^ cut
+//
+// A class's depot lists its chunks that have a block to give. A thread takes a
+// batch from there when it has none of a class, and returns one when it has two;
+// the lock is taken once for a batch. A chunk all of whose blocks are back is
+// any class's again; a few such stay mapped, the others go back to the system.
+//
+// A thread's first batches are small and double, so that one that takes a single
+// block between two sleeps (ic_block_rest) moves no more than that.
+
+#include "core/block.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/sync.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_OWN_BLOCKS false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_OWN_BLOCKS false
+#endif
+#endif
+#ifndef HAS_OWN_BLOCKS
+#define HAS_OWN_BLOCKS true
+#endif
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum {
+  LINE = 64,  // bytes of a cache line; classes are multiples of it
+  STEPPED_MAX = 512,
+  STEPPED_CLASSES = STEPPED_MAX / LINE,
+  CLASSES = STEPPED_CLASSES + 4 * 4,  // and four for each doubling
+  SMALL_MAX = STEPPED_MAX << 4,
+  CHUNK_BYTES = 64 << 10,
+  PAGE = 4096,
+  BATCH_BYTES = 16 << 10,
+  BATCH_MAX = 64,
+  BATCH_MIN = 2,
+  SPARE_CHUNKS = 128  // wholly free ones that stay mapped: 8 MiB
+};
+
+// --- Sizes ------------------------------------------------------------------
+
+// Four classes for each doubling, from the [first] on, which is a power of two:
+// 1.25, 1.5, 1.75 and 2 times it, and so on. 0 for [first] itself.
+static inline size_t quarter_class(size_t size, size_t first) {
+  if (size <= first) return 0;
+  size_t doubling = (size_t)(63 - __builtin_clzll(size - 1));
+  size_t quarter = ((size - 1) >> (doubling - 2)) & 3;
+  size_t from = (size_t)__builtin_ctzll(first);
+  return (doubling - from) * 4 + quarter + 1;
+}
+
+static inline size_t quarter_bytes(size_t class, size_t first) {
+  if (class == 0) return first;
+  size_t doubling = (class - 1) / 4, quarter = (class - 1) % 4;
+  return (first << doubling) / 4 * (5 + quarter);
+}
+
+static inline size_t class_of(size_t size) {
+  if (size <= STEPPED_MAX) return size > 0 ? (size - 1) / LINE : 0;
+  return STEPPED_CLASSES - 1 + quarter_class(size, STEPPED_MAX);
+}
+
+static inline size_t class_bytes(size_t class) {
+  if (class < STEPPED_CLASSES) return (class + 1) * LINE;
+  return quarter_bytes(class - STEPPED_CLASSES + 1, STEPPED_MAX);
+}
+
+// --- Mapping ----------------------------------------------------------------
+
+// Makes [size] bytes resident at once: a fault for each page costs many times as
+// much. What can't be done now is done by the faults.
+static void populate(void *begin, size_t size) {
+  (void)madvise(begin, size, MADV_POPULATE_WRITE);
+}
+
+static void *map(size_t size) {
+  void *begin = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return begin == MAP_FAILED ? NULL : begin;
+}
+
+// --- Chunks -----------------------------------------------------------------
+
+typedef struct free_block {
+  struct free_block *next;
+} free_block;
+
+// Guard: the depot's mutex of its class; of a spare one, the spares'.
+typedef struct chunk {
+  struct chunk *previous, *next;  // in the depot's list, while it can give
+  free_block *free;
+  char *cut;      // blocks from here on were never out
+  size_t in_use;  // blocks that are out
+  bool is_listed;
+} chunk;
+
+enum { CHUNK_BEGIN = (sizeof(chunk) + LINE - 1) / LINE * LINE };
+
+static struct {
+  ic_mutex mutex;
+  chunk *first;
+  size_t count;
+} spares = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
+
+static chunk *chunk_of(void *block) {
+  return (chunk *)((uintptr_t)block & ~(uintptr_t)(CHUNK_BYTES - 1));
+}
+
+static chunk *map_chunk(void) {
+  char *begin = map(2 * CHUNK_BYTES);
+  if (!begin) return NULL;
+  char *aligned = (char *)chunk_of(begin + CHUNK_BYTES - 1);
+  char *end = begin + 2 * CHUNK_BYTES;
+  if (aligned > begin) munmap(begin, (size_t)(aligned - begin));
+  munmap(aligned + CHUNK_BYTES, (size_t)(end - aligned) - CHUNK_BYTES);
+  populate(aligned, CHUNK_BYTES);
+  return (chunk *)aligned;
+}
+
+static chunk *new_chunk(void) {
+  ic_mutex_lock(&spares.mutex);
+  chunk *some = spares.first;
+  if (some) {
+    spares.first = some->next;
+    spares.count--;
+  }
+  ic_mutex_unlock(&spares.mutex);
+  if (!some) some = map_chunk();
+  if (!some) return NULL;
+  *some = (chunk){.cut = (char *)some + CHUNK_BEGIN};
+  return some;
+}
+
+// Each is kept or unmapped; linked by next.
+static void give_chunks(chunk *some) {
+  while (some) {
+    chunk *next = some->next;
+    ic_mutex_lock(&spares.mutex);
+    bool keeps = spares.count < SPARE_CHUNKS;
+    if (keeps) {
+      some->next = spares.first;
+      spares.first = some;
+      spares.count++;
+    }
+    ic_mutex_unlock(&spares.mutex);
+    if (!keeps) munmap(some, CHUNK_BYTES);
+    some = next;
+  }
+}
+
+// --- The depot --------------------------------------------------------------
+
+typedef struct {
+  _Alignas(LINE) ic_mutex mutex;
+  chunk *chunks;  // guard: mutex; those that can give
+} depot;
+
+#define DEPOT                              \
+  {                                        \
+    .mutex = { PTHREAD_MUTEX_INITIALIZER } \
+  }
+#define FOUR_DEPOTS DEPOT, DEPOT, DEPOT, DEPOT
+static depot depots[CLASSES] = {FOUR_DEPOTS, FOUR_DEPOTS, FOUR_DEPOTS,
+                                FOUR_DEPOTS, FOUR_DEPOTS, FOUR_DEPOTS};
+
+static void link_locked(depot *from, chunk *some) {
+  some->is_listed = true;
+  some->previous = NULL;
+  some->next = from->chunks;
+  if (some->next) some->next->previous = some;
+  from->chunks = some;
+}
+
+static void unlink_locked(depot *from, chunk *some) {
+  some->is_listed = false;
+  *(some->previous ? &some->previous->next : &from->chunks) = some->next;
+  if (some->next) some->next->previous = some->previous;
+}
+
+// A block of the chunk; NULL: all are out.
+static free_block *cut_locked(chunk *some, size_t size) {
+  free_block *block = some->free;
+  if (block) {
+    some->free = block->next;
+  } else {
+    if (some->cut + size > (char *)some + CHUNK_BYTES) return NULL;
+    block = (free_block *)some->cut;
+    some->cut += size;
+  }
+  some->in_use++;
+  return block;
+}
+
+// Puts up to [count] blocks in front of [*list]; how many.
+static unsigned take_locked(depot *from, size_t class, unsigned count,
+                            free_block **list) {
+  size_t size = class_bytes(class);
+  unsigned taken = 0;
+  while (taken < count && from->chunks) {
+    free_block *block = cut_locked(from->chunks, size);
+    if (!block) {
+      unlink_locked(from, from->chunks);
+      continue;
+    }
+    block->next = *list;
+    *list = block;
+    taken++;
+  }
+  return taken;
+}
+
+// Takes back a list of blocks; chunks that are whole by it go to [*whole]. One
+// stays, as the next block is as likely to be taken as to be given.
+static void give_locked(depot *to, free_block *list, chunk **whole) {
+  while (list) {
+    free_block *block = list;
+    list = block->next;
+    chunk *some = chunk_of(block);
+    block->next = some->free;
+    some->free = block;
+    if (!some->is_listed) link_locked(to, some);
+    if (--some->in_use > 0 || (to->chunks == some && !some->next)) continue;
+    unlink_locked(to, some);
+    some->next = *whole;
+    *whole = some;
+  }
+}
+
+// --- What a thread keeps ----------------------------------------------------
+
+typedef struct {
+  free_block *blocks[CLASSES];
+  uint16_t count[CLASSES];
+  uint16_t batch[CLASSES];  // of the last move
+  uint32_t in_use;          // a bit for each class that may have blocks
+  bool will_rest;           // at the end of the thread
+} thread_cache;
+
+static _Thread_local thread_cache cache;
+
+// The next move's batch: twice as many as the last, up to the class's most.
+static unsigned grow_batch(size_t class) {
+  size_t most = BATCH_BYTES / class_bytes(class);
+  if (most > BATCH_MAX) most = BATCH_MAX;
+  if (most < BATCH_MIN) most = BATCH_MIN;
+  size_t batch = (size_t)cache.batch[class] * 2;
+  if (batch > most) batch = most;
+  if (batch < BATCH_MIN) batch = BATCH_MIN;
+  cache.batch[class] = (uint16_t)batch;
+  return (unsigned)batch;
+}
+
+static void note_use(size_t class) {
+  static const ic_exit_hook rest = {ic_block_rest};
+  cache.in_use |= UINT32_C(1) << class;
+  if (cache.will_rest) return;
+  cache.will_rest = true;
+  ic_thread_at_exit(&rest);
+}
+
+static void give_list(size_t class, free_block *list) {
+  chunk *whole = NULL;
+  ic_mutex_lock(&depots[class].mutex);
+  give_locked(&depots[class], list, &whole);
+  ic_mutex_unlock(&depots[class].mutex);
+  give_chunks(whole);
+}
+
+// Fetches a batch; false: no memory.
+static bool refill(size_t class) {
+  depot *from = &depots[class];
+  unsigned wanted = grow_batch(class);
+  note_use(class);
+  ic_mutex_lock(&from->mutex);
+  unsigned taken = take_locked(from, class, wanted, &cache.blocks[class]);
+  ic_mutex_unlock(&from->mutex);
+  if (taken == 0) {
+    chunk *fresh = new_chunk();
+    if (!fresh) return false;
+    ic_mutex_lock(&from->mutex);
+    link_locked(from, fresh);
+    taken = take_locked(from, class, wanted, &cache.blocks[class]);
+    ic_mutex_unlock(&from->mutex);
+  }
+  cache.count[class] = (uint16_t)taken;
+  return true;
+}
+
+// There are two batches: unless a batch may be larger, the one that came first
+// goes.
+static void spill(size_t class) {
+  unsigned count = cache.count[class], keep = grow_batch(class);
+  if (count < 2 * keep) return;
+  free_block *last = cache.blocks[class];
+  for (unsigned i = 1; i < keep; i++)
+    last = last->next;
+  free_block *rest = last->next;
+  last->next = NULL;
+  cache.count[class] = (uint16_t)keep;
+  give_list(class, rest);
+}
+
+void ic_block_rest(void) {
+  while (cache.in_use) {
+    size_t class = (size_t)__builtin_ctz(cache.in_use);
+    cache.in_use &= cache.in_use - 1;
+    free_block *list = cache.blocks[class];
+    cache.blocks[class] = NULL;
+    cache.count[class] = cache.batch[class] = 0;
+    if (list) give_list(class, list);
+  }
+}
+
+static void *take_small(size_t size) {
+  size_t class = class_of(size);
+  if (!cache.blocks[class] && !refill(class)) return NULL;
+  free_block *block = cache.blocks[class];
+  cache.blocks[class] = block->next;
+  cache.count[class]--;
+  return block;
+}
+
+static void give_small(void *some, size_t size) {
+  size_t class = class_of(size);
+  free_block *block = some;
+  block->next = cache.blocks[class];
+  cache.blocks[class] = block;
+  if (cache.count[class]++ == 0) note_use(class);
+  if (cache.count[class] >= 2 * cache.batch[class]) spill(class);
+}
+
+// --- Large blocks -----------------------------------------------------------
+
+enum { LARGE_CLASSES = 4 * 7 + 1 };  // up to 8 MiB; above, none is kept
+
+#define CACHED_MAX (IC_BLOCK_LARGE << 7)
+
+// A block that nobody uses; in two rings.
+typedef struct warm_block {
+  struct warm_block *previous, *next;  // of its class, the youngest first
+  struct warm_block *older, *younger;  // of all
+  size_t bytes;
+} warm_block;
+
+// Guard: its mutex.
+static struct {
+  ic_mutex mutex;
+  warm_block *classes[LARGE_CLASSES];
+  warm_block *oldest, *youngest;
+  size_t bytes;
+} warm = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
+
+// The bytes of the mapping for a large block of [size].
+static size_t mapped_bytes(size_t size) {
+  if (size > CACHED_MAX) return (size + PAGE - 1) / PAGE * PAGE;
+  return quarter_bytes(quarter_class(size, IC_BLOCK_LARGE), IC_BLOCK_LARGE);
+}
+
+static void unlink_warm_locked(warm_block *some) {
+  size_t class = quarter_class(some->bytes, IC_BLOCK_LARGE);
+  *(some->previous ? &some->previous->next : &warm.classes[class]) = some->next;
+  if (some->next) some->next->previous = some->previous;
+  *(some->younger ? &some->younger->older : &warm.youngest) = some->older;
+  *(some->older ? &some->older->younger : &warm.oldest) = some->younger;
+  warm.bytes -= some->bytes;
+}
+
+static void link_warm_locked(warm_block *some, size_t bytes) {
+  warm_block **class = &warm.classes[quarter_class(bytes, IC_BLOCK_LARGE)];
+  *some = (warm_block){.next = *class, .older = warm.youngest, .bytes = bytes};
+  if (*class) (*class)->previous = some;
+  *class = some;
+  *(warm.youngest ? &warm.youngest->younger : &warm.oldest) = some;
+  warm.youngest = some;
+  warm.bytes += bytes;
+}
+
+static void *take_warm(size_t bytes) {
+  if (bytes > CACHED_MAX) return NULL;
+  ic_mutex_lock(&warm.mutex);
+  warm_block *some = warm.classes[quarter_class(bytes, IC_BLOCK_LARGE)];
+  if (some) unlink_warm_locked(some);
+  ic_mutex_unlock(&warm.mutex);
+  return some;
+}
+
+static void *take_large(size_t size) {
+  if (size > SIZE_MAX - PAGE) return NULL;
+  size_t bytes = mapped_bytes(size);
+  void *block = take_warm(bytes);
+  if (block) return block;
+  block = map(bytes);
+  if (block) populate(block, size);
+  return block;
+}
+
+static void give_large(void *block, size_t size) {
+  size_t bytes = mapped_bytes(size);
+  if (bytes > CACHED_MAX) {
+    munmap(block, bytes);
+    return;
+  }
+  warm_block *doomed = NULL;
+  ic_mutex_lock(&warm.mutex);
+  link_warm_locked(block, bytes);
+  while (warm.bytes > IC_BLOCK_CACHE_BYTES) {
+    warm_block *oldest = warm.oldest;
+    unlink_warm_locked(oldest);
+    oldest->next = doomed;
+    doomed = oldest;
+  }
+  ic_mutex_unlock(&warm.mutex);
+  while (doomed) {
+    warm_block *next = doomed->next;
+    munmap(doomed, doomed->bytes);
+    doomed = next;
+  }
+}
+
+// A warm block is worth a copy; else the system moves the pages.
+static void *resize_large(void *block, size_t old_size, size_t new_size) {
+  if (new_size > SIZE_MAX - PAGE) return NULL;
+  size_t old_bytes = mapped_bytes(old_size), bytes = mapped_bytes(new_size);
+  if (bytes == old_bytes) return block;
+  void *moved = take_warm(bytes);
+  if (moved) {
+    memcpy(moved, block, old_size < new_size ? old_size : new_size);
+    give_large(block, old_size);
+    return moved;
+  }
+  moved = mremap(block, old_bytes, bytes, MREMAP_MAYMOVE);
+  if (moved == MAP_FAILED) return NULL;
+  if (new_size > old_size) {
+    size_t begin = old_size / PAGE * PAGE;
+    populate((char *)moved + begin, new_size - begin);
+  }
+  return moved;
+}
+
+// --- All of them ------------------------------------------------------------
+
+static inline bool is_small(size_t size) {
+  return HAS_OWN_BLOCKS && size <= SMALL_MAX;
+}
+
+static inline bool is_large(size_t size) {
+  return HAS_OWN_BLOCKS && size >= IC_BLOCK_LARGE;
+}
+
+void *ic_block_take(size_t size) {
+  if (is_small(size)) return take_small(size);
+  return is_large(size) ? take_large(size) : malloc(size);
+}
+
+void ic_block_give(void *block, size_t size) {
+  if (!block) return;
+  if (is_small(size)) {
+    give_small(block, size);
+  } else if (is_large(size)) {
+    give_large(block, size);
+  } else {
+    free(block);
+  }
+}
+
+void *ic_block_resize(void *block, size_t old_size, size_t new_size) {
+  if (is_large(old_size) && is_large(new_size)) {
+    return resize_large(block, old_size, new_size);
+  }
+  if (is_small(old_size) && is_small(new_size) &&
+      class_of(old_size) == class_of(new_size)) {
+    return block;
+  }
+  void *moved = ic_block_take(new_size);
+  if (!moved) return NULL;
+  memcpy(moved, block, old_size < new_size ? old_size : new_size);
+  ic_block_give(block, old_size);
+  return moved;
+}
+
+size_t ic_block_fit(size_t size) {
+  if (is_small(size)) return class_bytes(class_of(size));
+  return is_large(size) && size <= CACHED_MAX ? mapped_bytes(size) : size;
+}
+
+size_t ic_block_cached_bytes(void) {
+  ic_mutex_lock(&warm.mutex);
+  size_t bytes = warm.bytes;
+  ic_mutex_unlock(&warm.mutex);
+  return bytes;
+}
