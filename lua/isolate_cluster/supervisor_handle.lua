@@ -31,11 +31,15 @@ local function outcome(ref, reply, text, code)
 end
 
 -- It waits for as long as the supervisor needs, which may be stopping children
--- that take their time.
+-- that take their time; or until it ends.
 local function send(ref, ticket, name, argument)
   local sent, text, code =
     core.sendRequest(ref, { name, argument }, ticket, nil, true)
   if not sent then return nil, text, code end
+  local _ <close> = Monitor.new("supervisor", ref, function()
+    loop.wake(ticket, nil, ("the isolate %s has ended"):format(ref.path),
+      "gone")
+  end)
   return outcome(ref, loop.await(ticket))
 end
 

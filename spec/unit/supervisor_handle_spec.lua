@@ -7,7 +7,7 @@ describe("A supervisor's handle", function()
   local core, Handle, handle, ref, sent, asked, watched
 
   before_each(function()
-    sent, asked = {}, {}
+    sent, asked, watched = {}, {}, {}
     core = FakeCore.new {
       isRef = function(value)
         return type(value) == "table" and value.isRef == true
@@ -19,9 +19,10 @@ describe("A supervisor's handle", function()
         return true
       end,
       watchEnd = function(to)
-        watched = to
-        return 3
+        watched[#watched + 1] = to
+        return #watched
       end,
+      forgetEnd = function(number) watched[number] = "nobody" end,
       askToEnd = function(to)
         table.insert(asked, to)
         return true
@@ -87,6 +88,22 @@ describe("A supervisor's handle", function()
     assert.same({ n = 3, nil, "it has ended", "gone" }, results)
   end)
 
+  it("tells of a supervisor that ends before it answers", function()
+    local results
+    FakeCore.start(function() results = table.pack(handle:count()) end)
+    ref.alive = false
+
+    core:raise("ended", 1, ref, "killed")
+
+    assert.same({ n = 3, nil, "the isolate /sup has ended", "gone" }, results)
+  end)
+
+  it("does not watch it any longer than it waits", function()
+    resultOf({ { value = 7 } }, "count")
+
+    assert.same({ "nobody" }, watched)
+  end)
+
   it("tells of an isolate that is none", function()
     assert.same({ n = 3, nil, "/sup is no supervisor", "not found" },
       resultOf({ nil, "gone", "gone" }, "count"))
@@ -116,10 +133,9 @@ describe("A supervisor's handle", function()
       results = table.pack(Handle.started(ref, 7))
     end)
     core:raise("reply", 7, 0, { message = "it is broken", code = "load" })
-    assert.equal(ref, watched)
     assert.is_nil(results)
 
-    core:raise("ended", 3, ref, "error")
+    core:raise("ended", 2, ref, "error")
 
     assert.same({ n = 3, nil, "it is broken", "load" }, results)
   end)
