@@ -108,7 +108,7 @@ end
 local function entryOf(entry, where)
   local kind, complaint = spawn.kindOf(entry)
   if not kind then refuse("%s: %s", where, complaint) end
-  if kind == "function" then return kind, string.dump(entry) end
+  if kind == "function" then return kind, core.dump(entry) end
   return kind, kind == "supervisor" and spawn.plans[entry] or entry
 end
 

@@ -166,10 +166,36 @@ static int captured(lua_State *L) {
   return 1;
 }
 
+typedef struct {
+  bool has_begun;
+  luaL_Buffer bytes;
+} dump_result;
+
+static int add_bytes(lua_State *L, const void *bytes, size_t size, void *out) {
+  dump_result *result = out;
+  if (!result->has_begun) luaL_buffinit(L, &result->bytes);
+  result->has_begun = true;
+  luaL_addlstring(&result->bytes, bytes, size);
+  return 0;
+}
+
+// dump(function) -> its bytecode. A sandbox has no string.dump, for us neither.
+static int dump(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  dump_result result = {0};
+  if (lua_dump(L, add_bytes, &result, 0) != 0) {
+    return luaL_error(L, "the function is one of C");
+  }
+  luaL_pushresult(&result.bytes);
+  return 1;
+}
+
 static void push_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"encode", encode},
                                        {"decode", decode},
                                        {"captured", captured},
+                                       {"dump", dump},
                                        {NULL, NULL}};
   int body = lua_gettop(L);
   lua_newtable(L);
