@@ -43,9 +43,16 @@ local function send(ref, ticket, name, argument)
   return outcome(ref, loop.await(ticket))
 end
 
+-- A supervisor may have what a sandboxed isolate is kept from.
+local function denied(ref)
+  return nil, ("a sandboxed isolate can't command the supervisor %s")
+    :format(ref.path), "denied"
+end
+
 -- Where nothing can wait this raises for who called the method that ends with
 -- a call of it.
 local function command(self, name, argument)
+  if core.isConfined() then return denied(self.ref) end
   local ticket = loop.ticket()
   return send(self.ref, ticket, name, argument)
 end
@@ -120,6 +127,7 @@ end
 ---@return true? asked, string? message, string? code
 function Handle:stop()
   check.self(self, Handle, "supervisor:stop")
+  if core.isConfined() then return denied(self.ref) end
   return core.askToEnd(self.ref)
 end
 

@@ -315,6 +315,64 @@ describe("A supervisor", function()
     end)
   end)
 
+  describe("and a sandbox", function()
+    -- Whether io is there.
+    local function open(context)
+      context:onMessage(function(_, message) message:reply(io ~= nil) end)
+    end
+
+    local function isOpen(path)
+      local ref = assert(cluster:lookupIsolate(path))
+      return ref:request(nil, { timeout = Probe.DEADLINE })
+    end
+
+    it("confine its children, whatever their options say", function()
+      local ref = cluster:spawnIsolate("/sup", IsolateCluster.supervisor {
+        children = { { path = "a", entry = open },
+          { path = "b", entry = open, options = { sandbox = "none" } },
+          { path = "tree", entry = IsolateCluster.supervisor {
+            children = { { path = "leaf", entry = open } } } } } },
+        nil, { sandbox = "safe" })
+      local handle = IsolateCluster.supervisor(ref)
+      assert(handle:startChild { path = "c", entry = open,
+        options = { sandbox = "none" } })
+
+      for _, path in ipairs { "a", "b", "c", "tree/leaf" } do
+        assert.is_false(isOpen("/sup/" .. path), path)
+      end
+      assert.same({ nil, "the sandbox loads no files", "denied" },
+        { handle:startChild { entry = "spec/support/echo.lua" } })
+    end)
+
+    it("confine one child where its options say so", function()
+      spawn { children = { { path = "a", entry = open },
+        { path = "b", entry = open, options = { sandbox = "safe" } } } }
+
+      assert.is_true(isOpen "/sup/a")
+      assert.is_false(isOpen "/sup/b")
+    end)
+
+    it("are not left by way of another supervisor", function()
+      spawn({ children = {} }, "/open")
+      cluster:spawnIsolate("/confined", function(context)
+        local supervisor = require("isolate_cluster").supervisor
+        local other = supervisor(context:lookupIsolate "/open")
+        local _, _, code = other:startChild { entry = function() end }
+        local own = context:spawnIsolate("/confined/sup", supervisor {
+          children = { { path = "a", entry = function(inner)
+            inner:onMessage(function(_, message)
+              message:reply(io ~= nil)
+            end)
+          end } } })
+        context:property "probe":send(code .. " " .. own.path)
+      end, { probe = probe.ref }, { sandbox = {
+        require = { "isolate_cluster" } } })
+
+      assert.same({ "denied /confined/sup" }, probe:heard(1))
+      assert.is_false(isOpen "/confined/sup/a")
+    end)
+  end)
+
   it("is what a handle wants", function()
     local idle = probe:spawn("/idle", "spec.support.idle")
 

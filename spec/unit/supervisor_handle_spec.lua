@@ -115,6 +115,18 @@ describe("A supervisor's handle", function()
     assert.same({ ref }, asked)
   end)
 
+  it("lets no sandboxed isolate command", function()
+    core.isConfined = function() return true end
+    local refused = { nil, "a sandboxed isolate can't command the supervisor "
+      .. "/sup", "denied" }
+
+    assert.same(refused, { handle:startChild { entry = "some.module" } })
+    assert.same(refused, { handle:children() })
+    assert.same(refused, { handle:stop() })
+    assert.same({}, sent)
+    assert.same({}, asked)
+  end)
+
   it("waits for a supervisor to have started", function()
     local results
     FakeCore.start(function()
