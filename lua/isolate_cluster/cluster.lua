@@ -38,8 +38,9 @@ local states = setmetatable({}, { __mode = "k" })
 ---Starts a cluster of one node; it is up when this returns.
 ---@return isolate_cluster.Cluster
 ---@param sandbox string? what confines an isolate whose spawn does not say
-function Cluster.new(isShared, threads, sandbox)
-  local handle = core.newCluster(isShared, threads)
+---@param limits table? likewise what it may use
+function Cluster.new(isShared, threads, sandbox, limits)
+  local handle = core.newCluster(isShared, threads, limits)
   if sandbox then core.setDefaultSandbox(handle, sandbox) end
   local cluster = setmetatable({}, Cluster)
   local streams = {}

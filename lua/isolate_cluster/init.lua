@@ -8,7 +8,8 @@ local IsolateCluster = {}
 ---The version of the library, as in isolate_cluster.h.
 IsolateCluster.version = core.version_text
 
-local OPTIONS = { thread = true, threads = true, sandbox = true }
+local OPTIONS = { thread = true, threads = true, sandbox = true,
+  limits = true }
 
 local function checkThreads(threads)
   local fits = threads == nil
@@ -38,9 +39,10 @@ function IsolateCluster.singleNode(options)
   if sandbox ~= nil then
     sandbox = require("isolate_cluster.sandbox").read(sandbox, 2)
   end
+  local limits = require("isolate_cluster.limits").ofNode(options, 2)
   require "isolate_cluster.ref"
   return require("isolate_cluster.cluster").new(isShared, threads,
-    sandbox and core.encode(sandbox))
+    sandbox and core.encode(sandbox), limits)
 end
 
 ---A supervisor's description as an entry for spawnIsolate; or, for the ref of

@@ -5,11 +5,13 @@
 
 local check = require "isolate_cluster.check"
 local core = require "isolate_cluster.core"
+local limits = require "isolate_cluster.limits"
 local loop = require "isolate_cluster.loop"
 
 local spawn = {}
 
-local OPTIONS = { thread = true, sandbox = true }
+local OPTIONS = { thread = true, sandbox = true, memory = true, cpu = true,
+  cpuTotal = true, mailbox = true }
 local WANTED = "a function, a module name, a .lua file or a supervisor"
 
 ---What IsolateCluster.supervisor has returned, and the plans that it stands
@@ -134,7 +136,7 @@ local function start(handle, isSupervised, ...)
   local ticket = waits and loop.ticket() or 0
   local ref, text, code = core.spawn(handle, path, kind,
     spawn.plans[entry] or entry, properties, ticket, isShared, isSupervised,
-    sandbox)
+    sandbox, limits.of(options, 2))
   if code == "invalid" then
     error(("malformed path '%s': with a generated segment it has more than "
       .. "1,024 bytes"):format(path), 2)

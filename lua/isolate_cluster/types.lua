@@ -76,11 +76,24 @@ local IsolateCluster = {}
 ---| "own" # a thread for it alone
 ---| "shared" # the node's pool of threads: thousands are cheap
 
+---What an isolate may use: false is no limit, nil as the node says.
+---@class (exact) isolate_cluster.Limits
+---@field memory? string|integer|false "64MB", or bytes: state and mailbox
+---@field cpu? number|false seconds of CPU time for one message
+---@field cpuTotal? number|false seconds of CPU time in its whole life
+---@field mailbox? isolate_cluster.MailboxLimits|false
+
+---@class (exact) isolate_cluster.MailboxLimits
+---@field messages? integer|false
+---@field bytes? string|integer|false
+---@field whenFull? "fail"|"wait"|"dropOldest"|"dropNewest" else "fail"
+
 ---Options of singleNode.
 ---@class (exact) isolate_cluster.NodeOptions
 ---@field thread? isolate_cluster.Thread if a spawn does not say: else "own"
 ---@field threads? integer isolates that the pool runs at once: else the cores
 ---@field sandbox? isolate_cluster.SandboxOption of isolates whose spawn has none
+---@field limits? isolate_cluster.Limits of isolates whose spawn does not say
 
 ---Starts a cluster of one node; it is up when this returns.
 ---@param options? isolate_cluster.NodeOptions
@@ -110,7 +123,7 @@ function IsolateCluster.decode(bytes) end
 local Spawner = {}
 
 ---Options of spawnIsolate.
----@class (exact) isolate_cluster.SpawnOptions
+---@class (exact) isolate_cluster.SpawnOptions: isolate_cluster.Limits
 ---@field thread? isolate_cluster.Thread what the node says if none is given
 ---@field sandbox? isolate_cluster.SandboxOption what the node says if none
 

@@ -150,9 +150,11 @@ describe("A spawn", function()
     end)
 
     it("with an option that is unknown", function()
-      assert.equal("unknown option the string 'memory' of spawnIsolate; "
-        .. "it knows sandbox, thread",
-        complaint(entry, nil, { memory = "64MB" }))
+      assert.equal("unknown option the string 'name' of spawnIsolate; "
+        .. "it knows cpu, cpuTotal, mailbox, memory, sandbox, thread",
+        complaint(entry, nil, { name = "a" }))
+      assert.equal("option 'memory' must be bytes, or a text such as '64MB', "
+        .. "got true", complaint(entry, nil, { memory = true }))
       assert.equal("option 'thread' must be 'own' or 'shared', "
         .. "got the string 'pool'",
         complaint(entry, nil, { thread = "pool" }))

@@ -69,11 +69,13 @@ static ic_status wait_for_spawned(ic_isolate *waiter, ic_isolate *isolate,
 ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
                            ic_ref **out, char **message) {
   if (!has_one_entry(options)) return IC_INVALID;
-  ic_start start = {.path = options->path,
-                    .load_later = options->module != NULL,
-                    .shared = options->thread == IC_THREAD_DEFAULT
-                                  ? cluster->shared
-                                  : options->thread == IC_THREAD_SHARED};
+  ic_start start = {
+      .path = options->path,
+      .limits = options->limits ? *options->limits : cluster->limits,
+      .load_later = options->module != NULL,
+      .shared = options->thread == IC_THREAD_DEFAULT
+                    ? cluster->shared
+                    : options->thread == IC_THREAD_SHARED};
   ic_status status = IC_OK;
   if (options->properties) {
     status = ic_message_copy(options->properties, &start.properties);

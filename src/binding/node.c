@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/limit_options.h"
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
@@ -48,12 +49,14 @@ static int fail(lua_State *L, ic_status status) {
   return ic_lua_ref_fail(L, status, ic_status_text(status));
 }
 
-// newCluster(isShared | nil, threads | nil) -> handle, for a host script
+// newCluster(isShared | nil, threads | nil, limits | nil) -> handle, for a host
+// script
 static int new_cluster(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_cluster_options options = {
       .shared = lua_isnil(L, 1) ? body->default_shared : lua_toboolean(L, 1),
       .pool_threads = (size_t)luaL_optinteger(L, 2, 0)};
+  ic_limit_options_read(L, 3, &options.limits);
   ic_cluster **handle = new_handle(L);
   if (ic_cluster_new(&options, handle) != IC_OK ||
       ic_registry_watch(&(*handle)->registry, body->base.isolate,
@@ -294,7 +297,7 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
 }
 
 // spawn(handle, path | nil, kind, entry, properties | nil, request,
-//       isShared | nil, isSupervised | nil, sandbox | nil)
+//       isShared | nil, isSupervised | nil, sandbox | nil, limits | nil)
 //   -> ref | nil, message, code | false: the outcome comes as an event
 static int spawn(lua_State *L) {
   static const char *const kinds[] = {"function", "source",     "file",
@@ -310,6 +313,8 @@ static int spawn(lua_State *L) {
     return ic_sandbox_deny(L, path ? path : "/");
   }
   luaL_argexpected(L, !body->is_confined || lua_isstring(L, 9), 9, "sandbox");
+  ic_limits limits = cluster->limits;
+  ic_limit_options_read(L, 10, &limits);
   lua_settop(L, 9);
   lua_replace(L, 7);
   lua_settop(L, 7);
@@ -322,6 +327,7 @@ static int spawn(lua_State *L) {
                     .load_later = kind == IC_ENTRY_MODULE,
                     .shared = shared,
                     .supervised = supervised,
+                    .limits = limits,
                     .spawner = body->base.isolate,
                     .request = (uint64_t)request};
   // From here on nothing raises before all is handed over.

@@ -76,6 +76,7 @@ ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   cluster->key = random_key();
   if (options) {
     cluster->shared = options->shared;
+    cluster->limits = options->limits;
     cluster->report = options->report;
     cluster->report_context = options->report_context;
   }
@@ -249,6 +250,7 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
     ic_registry_supervise(&cluster->registry, isolate, start->spawner);
   }
   isolate->life = &life;
+  isolate->limits = start->limits;
   isolate->properties = start->properties;
   isolate->body = start->body;
   start->body->isolate = isolate;

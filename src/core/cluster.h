@@ -26,7 +26,8 @@ struct ic_cluster {
   uint64_t key;  // random, 63 bits: tells refs of this cluster from others
   ic_registry registry;
   ic_scheduler scheduler;
-  bool shared;  // where a spawn does not say
+  bool shared;       // where a spawn does not say
+  ic_limits limits;  // likewise
   ic_report_function report;
   void *report_context;
   // What confines an isolate whose spawn does not say; bytes that only the body
@@ -62,6 +63,7 @@ typedef struct {
   bool load_later;
   bool shared;      // run by the pool
   bool supervised;  // by [spawner]: see ic_registry_supervise
+  ic_limits limits;
   ic_isolate *spawner;
   uint64_t request;
 } ic_start;

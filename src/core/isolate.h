@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "core/limits.h"
 #include "core/mailbox.h"
 #include "core/sync.h"
 
@@ -93,6 +94,7 @@ struct ic_isolate {
   char *path;
   ic_message *properties;  // or NULL
   const ic_life *life;
+  ic_limits limits;
   ic_body *body;
   ic_cluster *cluster;     // counted by the isolate until it has ended
   ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it

@@ -78,9 +78,10 @@ IC_API void ic_free(void *text);
 // --- Handles ---------------------------------------------------------------
 
 typedef struct ic_cluster ic_cluster;
-typedef struct ic_isolate ic_ref;  // counted: what stands for one isolate's life
+typedef struct ic_isolate
+    ic_ref;  // counted: what stands for one isolate's life
 typedef struct ic_message ic_message;  // a value to send, or one that came
-typedef struct ic_port ic_port;  // a mailbox that a C program reads
+typedef struct ic_port ic_port;        // a mailbox that a C program reads
 
 // --- Clusters --------------------------------------------------------------
 
@@ -90,11 +91,30 @@ typedef struct ic_port ic_port;  // a mailbox that a C program reads
 typedef void (*ic_report_function)(void *context, const char *path,
                                    const char *text);
 
+// What becomes of a message for a mailbox that is at its limit.
+typedef enum {
+  IC_WHEN_FULL_FAIL,         // the sender gets IC_FULL
+  IC_WHEN_FULL_WAIT,         // the sender waits
+  IC_WHEN_FULL_DROP_OLDEST,  // it takes the place of the oldest
+  IC_WHEN_FULL_DROP_NEWEST   // it is thrown away
+} ic_when_full;
+
+// What an isolate may use; 0 is no limit.
+typedef struct {
+  size_t memory_bytes;   // of its state and of what waits in its mailbox
+  int64_t cpu_ns;        // of CPU time, for one message
+  int64_t cpu_total_ns;  // of CPU time, in its whole life
+  size_t mailbox_messages;
+  size_t mailbox_bytes;
+  ic_when_full when_full;
+} ic_limits;
+
 typedef struct {
   ic_report_function report;  // NULL: one block on stderr
   void *report_context;
-  bool shared;          // isolates are run by the pool, unless a spawn says else
+  bool shared;  // isolates are run by the pool, unless a spawn says else
   size_t pool_threads;  // isolates that the pool runs at once; 0: one a core
+  ic_limits limits;     // of isolates whose spawn does not say
 } ic_cluster_options;
 
 // Starts a cluster of one node; it is up when this returns.
@@ -132,9 +152,10 @@ typedef struct {
   const char *file;    // a Lua file, called with the context as `...`
   const char *source;  // Lua text, called with the context as `...`
   size_t source_size;  // its bytes; 0: up to its NUL
-  const char *source_name;   // for messages; NULL: "=source"
-  ic_message *properties;    // a map, or NULL; copied
+  const char *source_name;  // for messages; NULL: "=source"
+  ic_message *properties;   // a map, or NULL; copied
   enum { IC_THREAD_DEFAULT, IC_THREAD_OWN, IC_THREAD_SHARED } thread;
+  const ic_limits *limits;   // in place of the cluster's; NULL: those
   const char *package_path;  // NULL: Lua's default
   const char *package_cpath;
 } ic_spawn_options;
@@ -216,9 +237,9 @@ IC_API const char *ic_ref_path(const ic_ref *ref);
 IC_API bool ic_ref_is_alive(const ic_ref *ref);
 
 typedef struct {
-  const char *type;     // NULL: none
-  ic_ref *sender;       // NULL: none; usually ic_port_ref(port)
-  ic_ref *reply_to;     // NULL: the sender
+  const char *type;            // NULL: none
+  ic_ref *sender;              // NULL: none; usually ic_port_ref(port)
+  ic_ref *reply_to;            // NULL: the sender
   const char *correlation_id;  // NULL: none
 } ic_send_options;
 
@@ -278,8 +299,8 @@ typedef enum {
   IC_ARRAY,    // size items follow
   IC_MAP,      // size pairs follow, key before value
   IC_END,      // closes an array or map whose size is IC_OPEN
-  IC_SHARED,   // integer: once more the array or map marked as number n (from 0)
-  IC_REF       // ref, borrowed from the message; NULL if unknown
+  IC_SHARED,  // integer: once more the array or map marked as number n (from 0)
+  IC_REF      // ref, borrowed from the message; NULL if unknown
 } ic_item_type;
 
 #define IC_OPEN SIZE_MAX
@@ -338,7 +359,7 @@ IC_API ic_status ic_message_reply(const ic_message *message, ic_ref *sender,
 typedef void (*ic_port_function)(void *context, ic_message *message);
 
 typedef struct {
-  const char *path;        // NULL: not to be found by a path
+  const char *path;          // NULL: not to be found by a path
   ic_port_function receive;  // NULL: messages wait for ic_port_take
   void *context;
 } ic_port_options;

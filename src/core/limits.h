@@ -1,0 +1,17 @@
+// limits.h - how the limits of the public header are kept.
+//
+// Memory: past the limit the script gets an error that it can catch; at the hard
+// limit, a twentieth above, the isolate ends. A small limit has its error
+// earlier, so that there is room for it.
+
+#ifndef IC_LIMITS_H
+#define IC_LIMITS_H
+
+#include "isolate_cluster.h"
+
+// With a limit of memory: from how many bytes on the script gets an error, and
+// how many there are never more of.
+size_t ic_limits_soft_bytes(const ic_limits *limits);
+size_t ic_limits_hard_bytes(const ic_limits *limits);
+
+#endif
