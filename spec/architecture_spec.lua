@@ -8,7 +8,7 @@ local shell = require "spec.support.shell"
 -- From the ground up. A file in src/core may include those to its left.
 local CORE_FLOORS = {
   "status", "sync", "block", "arena", "buffer", "codec", "path", "limits",
-  "message", "mailbox", "isolate", "watch", "ref", "reader", "turn", "alarms",
+  "message", "mailbox", "isolate", "watch", "wait", "ref", "reader", "turn", "alarms",
   "run_queue", "worker",
   "monitor", "pool", "simulator", "scheduler", "registry", "cluster", "death",
   "simulated", "port",

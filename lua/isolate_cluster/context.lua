@@ -33,7 +33,14 @@ local function isListenedTo(name)
   return streams[name].listeners[1] ~= nil
 end
 
+-- The core looks for deadlocks only where nothing else can call our code.
+local function tellListening()
+  core.setListening(isListenedTo "onIsolateUp" or isListenedTo "onIsolateDown"
+    or isListenedTo "onShutdownRequest")
+end
+
 local function watch()
+  tellListening()
   core.watch(fields.handle, isListenedTo "onIsolateUp",
     isListenedTo "onIsolateDown")
 end
@@ -64,7 +71,7 @@ function Context.new(handle)
   streams.onIsolateDown = Stream.new("context.onIsolateDown", nothing, true)
   streams.onError = Stream.new("context.onError", nothing, true)
   streams.onShutdownRequest =
-    Stream.new("context.onShutdownRequest", nothing, true)
+    Stream.new("context.onShutdownRequest", tellListening, true)
   local context = setmetatable({}, meta)
   for _, stream in pairs(streams) do stream.owner = context end
   return context

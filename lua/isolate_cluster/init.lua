@@ -40,7 +40,6 @@ function IsolateCluster.singleNode(options)
     sandbox = require("isolate_cluster.sandbox").read(sandbox, 2)
   end
   local limits = require("isolate_cluster.limits").ofNode(options, 2)
-  require "isolate_cluster.ref"
   return require("isolate_cluster.cluster").new(isShared, threads,
     sandbox and core.encode(sandbox), limits)
 end
@@ -53,7 +52,6 @@ function IsolateCluster.supervisor(what)
   if what == IsolateCluster then
     error("write IsolateCluster.supervisor(...), with a dot", 2)
   end
-  require "isolate_cluster.ref"
   if core.isRef(what) then
     return require("isolate_cluster.supervisor_handle").new(what)
   end

@@ -4,15 +4,11 @@
 local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
 local Context = require "isolate_cluster.context"
-require "isolate_cluster.ref"
 
 local entryCoroutine ---@type thread?
 
 local function finishStart()
-  if loop.onFirstWait then
-    loop.onFirstWait = nil
-    Context.started()
-  end
+  if loop.onFirstWait then loop.firstWait() end
 end
 
 -- The coroutines in which onError's listeners run, and what they are told of:
@@ -54,7 +50,7 @@ return function(entry, kind)
 
   core.on("start", function()
     entryCoroutine = coroutine.running()
-    loop.onFirstWait = Context.started
+    loop.expectFirstWait(Context.started)
     local result = entry(context)
     if mayReturnEntry and type(result) == "function" then result(context) end
     entryCoroutine = nil

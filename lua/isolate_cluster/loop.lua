@@ -1,4 +1,5 @@
 -- loop.lua - coroutines that wait for events, and errors that nobody caught.
+-- Requests wait by themselves, in C (binding/request.c).
 --
 -- A call that waits takes a ticket, remembers its coroutine under it, and
 -- yields. Whoever brings the outcome wakes the ticket. In a host script, which
@@ -13,15 +14,24 @@ local loop = {}
 local waiting = {} ---@type table<integer, thread|table>
 local lastTicket = 0
 
-local CANNOT_WAIT = "can't wait here: a C function that can't be suspended is "
-  .. "running (a sort's comparison, a gsub's replacement, a metamethod of C, "
-  .. "a module being loaded)"
-
-local NOTHING_WILL_COME = "this would wait for ever: in the simulated cluster "
-  .. "every isolate is idle, nothing is on its way and no timer is set"
-
 ---@type fun()? called once, when the entry waits for the first time
 loop.onFirstWait = nil
+
+---Makes [fn] what is called when something waits for the first time from now on.
+function loop.expectFirstWait(fn)
+  loop.onFirstWait = fn
+  core.expectFirstWait(true)
+end
+
+---Calls it, if it was not called yet.
+function loop.firstWait()
+  core.expectFirstWait(false)
+  local started = loop.onFirstWait
+  loop.onFirstWait = nil
+  if started then started() end
+end
+
+core.on("firstWait", loop.firstWait)
 
 -- --- Errors -----------------------------------------------------------------
 
@@ -74,7 +84,7 @@ end
 ---raises for the caller of the function that wants to; so take it first.
 ---@return integer
 function loop.ticket()
-  if core.isPumping() and not isYieldable() then error(CANNOT_WAIT, 3) end
+  if core.isPumping() and not isYieldable() then error(core.cannotWait, 3) end
   lastTicket = lastTicket + 1
   return lastTicket
 end
@@ -113,7 +123,7 @@ local function pumpUntil(ticket, timer)
   while not waiter.outcome do
     if core.pump() == false and not waiter.outcome then
       finish(ticket, timer)
-      error(NOTHING_WILL_COME, 0)
+      error(core.nothingWillCome, 0)
     end
   end
   local outcome = waiter.outcome
@@ -127,11 +137,6 @@ function loop.await(ticket, seconds, text)
     and timers.add(core.now() + seconds, timeOut, ticket, text) or nil
   if not core.isPumping() then return pumpUntil(ticket, timer) end
   waiting[ticket] = running()
-  local started = loop.onFirstWait
-  if started then
-    loop.onFirstWait = nil
-    started()
-  end
   return finish(ticket, timer, core.yield())
 end
 
@@ -141,7 +146,13 @@ function loop.isBusy()
     if status(waiter) == "suspended" then return true end
     waiting[ticket] = nil  -- it was closed
   end
-  return timers.any()
+  return timers.any() or core.isRequesting()
+end
+
+local function closeWaiter(waiter)
+  if status(waiter) ~= "suspended" then return end
+  local ok, value = coroutine.close(waiter)
+  if not ok then loop.report(waiter, value) end
 end
 
 -- Closes every coroutine that waits, so that their variables are closed. What
@@ -149,12 +160,8 @@ end
 core.on("ending", function()
   local left = waiting
   waiting = {}
-  for _, waiter in pairs(left) do
-    if status(waiter) == "suspended" then
-      local ok, value = coroutine.close(waiter)
-      if not ok then loop.report(waiter, value) end
-    end
-  end
+  for _, waiter in pairs(left) do closeWaiter(waiter) end
+  for _, waiter in ipairs(core.takeRequesting()) do closeWaiter(waiter) end
 end)
 
 core.on("reply", function(ticket, key, ...)

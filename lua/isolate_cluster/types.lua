@@ -26,7 +26,7 @@
 ---| "in use" # a living isolate has the path
 ---| "not found" # no isolate, no member, nobody to reply to
 ---| "down" # the node is down, or shutting down
----| "deadlock" # reserved: requests wait for each other
+---| "deadlock" # requests wait for each other, and this one would time out first
 ---| "memory" # no memory, or no more threads
 ---| "cpu" # reserved: the time to compute is used up
 ---| "unsendable" # the value holds what can't be sent

@@ -216,15 +216,13 @@ describe("A wait", function()
     assert.matches("^can't wait here: a C function", text)
   end)
 
-  it("that is the entry's first starts the events before", function()
+  it("that is the entry's first starts the events before, once", function()
     local started = 0
-    loop.onFirstWait = function() started = started + 1 end
-    local first, second = loop.ticket(), loop.ticket()
+    loop.expectFirstWait(function() started = started + 1 end)
 
-    wait(first)
-    assert.equal(1, started)
-    loop.wake(first)
-    wait(second)
+    core:raise "firstWait"
+    core:raise "firstWait"
+    loop.firstWait()
 
     assert.equal(1, started)
   end)

@@ -15,6 +15,7 @@
 #include "binding/envelope.h"
 #include "binding/load.h"
 #include "binding/ref.h"
+#include "binding/request.h"
 #include "core/ref.h"
 
 // The clock is read once for this many messages of a full queue.
@@ -76,10 +77,8 @@ static const ic_message *peek_message(const ic_lua_body *body) {
 
 // --- Calling ----------------------------------------------------------------
 
-// Decodes the value of [message] onto the stack of [L]; false, and nothing, if
-// its bytes are damaged.
-static bool push_value(ic_lua_body *body, lua_State *L,
-                       const ic_message *message) {
+bool ic_body_push_value(ic_lua_body *body, lua_State *L,
+                        const ic_message *message) {
   body->decoding = message;
   ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
                                      message->bytes, message->value_size);
@@ -145,8 +144,7 @@ static void push_end(ic_lua_body *body, lua_State *L,
   push_error(L, message->sender);
 }
 
-// Pushes what the handler of the event gets; how many values, or -1 where it is
-// for nobody.
+// Pushes what the handler of the event gets; how many values.
 static int push_event(ic_lua_body *body, lua_State *L,
                       const ic_message *message) {
   switch (message->kind) {
@@ -157,7 +155,7 @@ static int push_event(ic_lua_body *body, lua_State *L,
       if (message->status != IC_OK) {
         return 2 + push_failure(L, message->status, message->text);
       }
-      if (!push_value(body, L, message)) {
+      if (!ic_body_push_value(body, L, message)) {
         return 2 + push_failure(L, IC_MALFORMED, body->scratch.text);
       }
       return 3;
@@ -177,12 +175,12 @@ static int push_event(ic_lua_body *body, lua_State *L,
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
       return 4;
     case IC_MESSAGE_ENDED:
-      if (!ic_watching_end(&body->watching, message->request)) return -1;
+      ic_watching_end(&body->watching, message->request);
       lua_pushinteger(L, (lua_Integer)message->request);
       push_end(body, L, message);
       return 4;
     case IC_MESSAGE_COMMAND:
-      if (!push_value(body, L, message)) lua_pushnil(L);
+      if (!ic_body_push_value(body, L, message)) lua_pushnil(L);
       ic_lua_ref_push(L, body, message->reply_to, message->request);
       return 2;
     case IC_MESSAGE_NODE_EMPTY:
@@ -203,7 +201,7 @@ void ic_body_free_current(ic_lua_body *body) {
 static int push_value_call(ic_lua_body *body, lua_State *L) {
   ic_count(&body->base.isolate->received);
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->handler);
-  if (!push_value(body, L, body->current)) {
+  if (!ic_body_push_value(body, L, body->current)) {
     ic_body_report(body, body->scratch.text);
     return -1;
   }
@@ -212,7 +210,26 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
   return 2;
 }
 
+// What is told to requests is handled here; true if it was that.
+static bool take_news_of_requests(ic_lua_body *body, lua_State *L) {
+  const ic_message *news = body->current;
+  if (news->kind == IC_MESSAGE_REPLY) return ic_request_answer(body, L);
+  if (news->kind == IC_MESSAGE_HANDED) {
+    ic_request_handed(body);
+    return true;
+  }
+  if (news->kind != IC_MESSAGE_ENDED) return false;
+  uint64_t number = news->request;
+  const ic_watching_slot *slot = ic_watching_find(&body->watching, number);
+  if (slot && !slot->is_shared) return false;
+  if (!slot) return true;  // cancelled
+  ic_watching_end(&body->watching, number);
+  ic_request_holder_ended(body, L, number);
+  return true;
+}
+
 static int push_event_call(ic_lua_body *body, lua_State *L) {
+  if (take_news_of_requests(body, L)) return -1;
   ic_event event = event_of(body->current->kind);
   if (event == IC_EVENT_COUNT || body->events[event] == LUA_NOREF) {
     if (event == IC_EVENT_COMMAND) ic_ref_refuse(body->current);
@@ -224,15 +241,23 @@ static int push_event_call(ic_lua_body *body, lua_State *L) {
     return -1;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
-  return push_event(body, L, body->current);  // -1: the dispatcher clears all
+  return push_event(body, L, body->current);
 }
 
-static int64_t now_ns(const ic_lua_body *body) {
+int64_t ic_body_now_ns(const ic_lua_body *body) {
   return ic_simulator_now_ns(body->base.isolate->simulator);
 }
 
+// When the body wants to run though nothing comes.
+static int64_t next_deadline(const ic_lua_body *body) {
+  const ic_request *first = ic_requests_first(&body->requests);
+  return first && first->deadline_ns < body->deadline_ns ? first->deadline_ns
+                                                         : body->deadline_ns;
+}
+
 static bool is_due(const ic_lua_body *body) {
-  return body->deadline_ns != IC_NEVER && body->deadline_ns <= now_ns(body);
+  return body->deadline_ns != IC_NEVER &&
+         body->deadline_ns <= ic_body_now_ns(body);
 }
 
 static bool timer_is_due(ic_lua_body *body) {
@@ -246,7 +271,9 @@ static bool timer_is_due(ic_lua_body *body) {
 static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
                      bool *done) {
   ic_body_free_current(body);  // left by an error that the code has caught
-  bool timer_first = ++*calls % MESSAGES_PER_CLOCK == 0 && timer_is_due(body);
+  bool looks = ++*calls % MESSAGES_PER_CLOCK == 0;
+  if (looks && ic_request_expire(body, L)) return -1;
+  bool timer_first = looks && timer_is_due(body);
   if (!timer_first) body->current = next_message(body);
   if (body->current) {
     ic_count(&body->base.isolate->handled);
@@ -261,7 +288,7 @@ static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
     lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[IC_EVENT_TIMER]);
     return 0;
   }
-  *done = true;
+  *done = !ic_request_expire(body, L);
   return -1;
 }
 
@@ -313,8 +340,7 @@ void ic_body_report(ic_lua_body *body, const char *text) {
   funlockfile(stderr);
 }
 
-// The coroutine [co] has ended with an error, whose value is on its top.
-static void report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
+void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
   if (ic_body_is_killed(body)) return;
   lua_pushthread(co);
   lua_xmove(co, L, 1);
@@ -359,7 +385,7 @@ static void let_wait(ic_lua_body *body, lua_State *L, lua_State *co) {
   }
   lua_settop(co, 0);
   lua_pushliteral(co, "coroutine.yield outside of a coroutine of your own");
-  report_error(body, L, co);
+  ic_body_report_error(body, L, co);
   lua_resetthread(co);
 }
 
@@ -369,7 +395,7 @@ static void note_next(const ic_lua_body *body) {
   const ic_message *next = peek_message(body);
   if (next) {
     ic_simulator_note(isolate->simulator, isolate, IC_NOTE_MESSAGE, next);
-  } else if (!body->is_host && is_due(body)) {
+  } else if (!body->is_host && next_deadline(body) <= ic_body_now_ns(body)) {
     ic_simulator_note(isolate->simulator, isolate, IC_NOTE_TIMER, NULL);
   }
 }
@@ -394,7 +420,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
       let_wait(body, L, co);
     } else if (status != LUA_OK) {
       forget_dispatcher(L);
-      report_error(body, L, co);
+      ic_body_report_error(body, L, co);
       lua_resetthread(co);
     }
     lua_settop(L, top);
@@ -420,6 +446,10 @@ static int protected_turn(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   ic_body_turn(body, L);
   if (body->stopping || has_handler(body) || body->queue) return 0;
+  if (ic_request_any(body, L)) {
+    ic_request_settle(body);
+    return 0;
+  }
   if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
     ic_body_stop(body, "done");
   }
@@ -436,6 +466,7 @@ void ic_body_count_memory(ic_lua_body *body) {
 static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   ic_lua_body *body = (ic_lua_body *)base;
   lua_State *L = body->L;
+  ic_request_wake(body);
   ic_body_enqueue(body, chain);
   body->running = L;
   lua_pushcfunction(L, protected_turn);
@@ -458,7 +489,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   if (killed) base->reason = "killed";
   if (killed || body->stopping) return false;
   bool has_more = body->queue || (body->held && has_handler(body));
-  *deadline_ns = has_more ? 0 : body->deadline_ns;
+  *deadline_ns = has_more ? 0 : next_deadline(body);
   return true;
 }
 
@@ -494,6 +525,8 @@ void ic_body_fini(ic_lua_body *body) {
     }
   }
   ic_watching_fini(&body->watching);
+  ic_requests_fini(&body->requests);
+  ic_handed_fini(&body->handed);
   ic_ref_list_fini(&body->refs);
   ic_value_scratch_fini(&body->scratch);
   ic_entry_fini(&body->entry);
@@ -527,21 +560,15 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 
 // --- For Lua ----------------------------------------------------------------
 
-static const char *const event_names[] = {[IC_EVENT_START] = "start",
-                                          [IC_EVENT_REPLY] = "reply",
-                                          [IC_EVENT_SPAWNED] = "spawned",
-                                          [IC_EVENT_UP] = "up",
-                                          [IC_EVENT_DOWN] = "down",
-                                          [IC_EVENT_ENDED] = "ended",
-                                          [IC_EVENT_SHUTDOWN] = "shutdown",
-                                          [IC_EVENT_COMMAND] = "command",
-                                          [IC_EVENT_TIMER] = "timer",
-                                          [IC_EVENT_EMPTY] = "empty",
-                                          [IC_EVENT_NODE_DOWN] = "nodeDown",
-                                          [IC_EVENT_ERROR] = "error",
-                                          [IC_EVENT_ALIVE] = "alive",
-                                          [IC_EVENT_END] = "ending",
-                                          [IC_EVENT_COUNT] = NULL};
+static const char *const event_names[] = {
+    [IC_EVENT_START] = "start",        [IC_EVENT_REPLY] = "reply",
+    [IC_EVENT_SPAWNED] = "spawned",    [IC_EVENT_UP] = "up",
+    [IC_EVENT_DOWN] = "down",          [IC_EVENT_ENDED] = "ended",
+    [IC_EVENT_SHUTDOWN] = "shutdown",  [IC_EVENT_COMMAND] = "command",
+    [IC_EVENT_TIMER] = "timer",        [IC_EVENT_EMPTY] = "empty",
+    [IC_EVENT_NODE_DOWN] = "nodeDown", [IC_EVENT_ERROR] = "error",
+    [IC_EVENT_ALIVE] = "alive",        [IC_EVENT_FIRST_WAIT] = "firstWait",
+    [IC_EVENT_END] = "ending",         [IC_EVENT_COUNT] = NULL};
 
 // on(event, function): what handles the event from now on.
 static int on(lua_State *L) {
@@ -586,14 +613,44 @@ static int set_deadline(lua_State *L) {
 
 // now() -> seconds of a clock that only goes forward.
 static int now(lua_State *L) {
-  lua_pushnumber(L, (double)now_ns(ic_body_of(L)) / 1e9);
+  lua_pushnumber(L, (double)ic_body_now_ns(ic_body_of(L)) / 1e9);
   return 1;
+}
+
+void ic_body_await(ic_lua_body *body, lua_State *L) {
+  if (body->expects_first_wait) {
+    body->expects_first_wait = false;
+    ic_body_call(body, L, IC_EVENT_FIRST_WAIT, 0, 0);
+  }
+  body->awaiting = true;
+}
+
+static int after_yield(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  ic_body_of(L)->lua_waits--;
+  return lua_gettop(L);
 }
 
 // yield(): waits until somebody who knows the coroutine resumes it.
 static int yield(lua_State *L) {
-  ic_body_of(L)->awaiting = true;
-  return lua_yield(L, 0);
+  ic_lua_body *body = ic_body_of(L);
+  lua_settop(L, 0);
+  ic_body_await(body, L);
+  body->lua_waits++;
+  return lua_yieldk(L, 0, 0, after_yield);
+}
+
+// expectFirstWait(boolean): whether the next wait is the event "firstWait"
+static int expect_first_wait(lua_State *L) {
+  ic_body_of(L)->expects_first_wait = lua_toboolean(L, 1);
+  return 0;
+}
+
+// setListening(boolean): whether an event other than messages is listened to
+static int set_listening(lua_State *L) {
+  ic_body_of(L)->listens = lua_toboolean(L, 1);
+  return 0;
 }
 
 // stop(reason, message | nil, traceback): the isolate ends after what runs now;
@@ -656,20 +713,24 @@ static int report(lua_State *L) {
   return 0;
 }
 
-// countLateReply(cluster key): the host script is none of the isolates that a
-// cluster adds up, so the cluster counts for it.
-static int count_late_reply(lua_State *L) {
-  ic_lua_body *body = ic_body_of(L);
+// The host script is none of the isolates that a cluster adds up, so the cluster
+// counts for it.
+void ic_body_count_late_reply(ic_lua_body *body, uint64_t cluster_key) {
   if (!body->is_host) {
     ic_count(&body->base.isolate->late_replies);
-    return 0;
+    return;
   }
-  ic_cluster *cluster = ic_cluster_find((uint64_t)luaL_checkinteger(L, 1));
-  if (!cluster) return 0;
+  ic_cluster *cluster = ic_cluster_find(cluster_key);
+  if (!cluster) return;
   ic_mutex_lock(&cluster->registry.mutex);
   cluster->registry.totals.late_replies++;
   ic_mutex_unlock(&cluster->registry.mutex);
   ic_cluster_release(cluster);
+}
+
+// countLateReply(cluster key)
+static int count_late_reply(lua_State *L) {
+  ic_body_count_late_reply(ic_body_of(L), (uint64_t)luaL_checkinteger(L, 1));
   return 0;
 }
 
@@ -701,17 +762,21 @@ static bool wait_for_more(ic_lua_body *body, int64_t deadline_ns) {
   return may_come;
 }
 
-// pump(deadline): in a host script: waits for something to come, or the
-// deadline, and handles what came. -> false where nothing ever will
-static int pump(lua_State *L) {
-  ic_lua_body *body = ic_body_of(L);
-  int64_t deadline_ns = check_deadline(L, 1);
-  if (body->deadline_ns < deadline_ns) deadline_ns = body->deadline_ns;
+bool ic_body_pump(ic_lua_body *body, lua_State *L, int64_t deadline_ns) {
+  int64_t wanted_ns = next_deadline(body);
+  if (wanted_ns < deadline_ns) deadline_ns = wanted_ns;
   bool may_come = wait_for_more(body, deadline_ns);
   body->in_turn = true;
   ic_body_turn(body, L);
   body->in_turn = false;
-  lua_pushboolean(L, may_come);
+  return may_come;
+}
+
+// pump(deadline): in a host script: waits for something to come, or the
+// deadline, and handles what came. -> false where nothing ever will
+static int pump(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  lua_pushboolean(L, ic_body_pump(body, L, check_deadline(L, 1)));
   return 1;
 }
 
@@ -721,6 +786,8 @@ void ic_body_open(lua_State *L) {
                                        {"setDeadline", set_deadline},
                                        {"now", now},
                                        {"yield", yield},
+                                       {"expectFirstWait", expect_first_wait},
+                                       {"setListening", set_listening},
                                        {"stop", stop},
                                        {"exit", exit_now},
                                        {"traceback", traceback},

@@ -12,8 +12,10 @@
 #include <lua.h>
 #include <stdio.h>
 
+#include "binding/handed.h"
 #include "binding/output.h"
 #include "binding/reach.h"
+#include "binding/requests.h"
 #include "binding/value.h"
 #include "binding/watching.h"
 #include "core/arena.h"
@@ -21,20 +23,21 @@
 
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
-  IC_EVENT_START,      // ()
-  IC_EVENT_REPLY,      // (request, cluster key, value | nil, message, code)
-  IC_EVENT_SPAWNED,    // (request, ref | nil, message, code)
-  IC_EVENT_UP,         // (ref, cluster key)
-  IC_EVENT_DOWN,       // (ref, reason, error | nil, cluster key)
-  IC_EVENT_ENDED,      // (number, ref, reason, error | nil)
-  IC_EVENT_SHUTDOWN,   // ()
-  IC_EVENT_COMMAND,    // (value, ref to reply to)
-  IC_EVENT_TIMER,      // () the deadline has passed
-  IC_EVENT_EMPTY,      // (cluster key)
-  IC_EVENT_NODE_DOWN,  // (cluster key)
-  IC_EVENT_ERROR,      // (coroutine, error value): not in a coroutine
-  IC_EVENT_ALIVE,      // () -> boolean: may anything still happen?
-  IC_EVENT_END,        // () the isolate ends: close what waits
+  IC_EVENT_START,       // ()
+  IC_EVENT_REPLY,       // (request, cluster key, value | nil, message, code)
+  IC_EVENT_SPAWNED,     // (request, ref | nil, message, code)
+  IC_EVENT_UP,          // (ref, cluster key)
+  IC_EVENT_DOWN,        // (ref, reason, error | nil, cluster key)
+  IC_EVENT_ENDED,       // (number, ref, reason, error | nil)
+  IC_EVENT_SHUTDOWN,    // ()
+  IC_EVENT_COMMAND,     // (value, ref to reply to)
+  IC_EVENT_TIMER,       // () the deadline has passed
+  IC_EVENT_EMPTY,       // (cluster key)
+  IC_EVENT_NODE_DOWN,   // (cluster key)
+  IC_EVENT_ERROR,       // (coroutine, error value): not in a coroutine
+  IC_EVENT_FIRST_WAIT,  // () the entry waits for the first time
+  IC_EVENT_ALIVE,       // () -> boolean: may anything still happen?
+  IC_EVENT_END,         // () the isolate ends: close what waits
   IC_EVENT_COUNT
 } ic_event;
 
@@ -80,6 +83,11 @@ typedef struct {
   int64_t deadline_ns;         // of the nearest timer
   unsigned calls_per_turn;     // without a wait; then others have theirs
   bool timers_had_turn;  // timers that are always due wait for the next turn
+  size_t lua_waits;  // coroutines that Lua code made wait; too many where some
+                     // were closed
+  bool listens;      // to an event other than messages
+  bool is_waiting;   // has a record in core/wait.h
+  bool expects_first_wait;
   bool awaiting;  // the coroutine that yields does it to wait for an event
   bool in_turn;
   bool stopping;     // ends after what runs now; base.reason says why
@@ -93,7 +101,9 @@ typedef struct {
   ic_entry entry;
   ic_value_scratch scratch;
   ic_value_hooks hooks;
-  ic_watching watching;        // of other isolates' ends
+  ic_watching watching;  // of other isolates' ends
+  ic_requests requests;  // that wait for their answer
+  ic_handed handed;
   ic_ref_list refs;            // of the value being encoded
   const ic_message *decoding;  // whose refs are being decoded
   ic_output output;
@@ -145,6 +155,27 @@ bool ic_body_call(ic_lua_body *body, lua_State *L, ic_event event,
 // Tells of an uncaught error: the block goes to the cluster's reporter, or to
 // stderr in one piece.
 void ic_body_report(ic_lua_body *body, const char *text);
+
+// Decodes the value of [message] onto the stack of [L]; false, and nothing, if
+// its bytes are damaged. Raises memory errors.
+bool ic_body_push_value(ic_lua_body *body, lua_State *L,
+                        const ic_message *message);
+
+// The coroutine [co] has ended with an error, whose value is on its top.
+void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co);
+
+// An answer came too late, from an isolate of the cluster with [cluster_key].
+void ic_body_count_late_reply(ic_lua_body *body, uint64_t cluster_key);
+
+// The coroutine that runs is about to yield until an event resumes it.
+void ic_body_await(ic_lua_body *body, lua_State *L);
+
+// The time, of the clock that the body's cluster has.
+int64_t ic_body_now_ns(const ic_lua_body *body);
+
+// In a host script: waits for something to come, or the deadline, and handles it.
+// False: nothing ever will. Stack: [-0, +0]. Raises memory errors.
+bool ic_body_pump(ic_lua_body *body, lua_State *L, int64_t deadline_ns);
 
 // The body of the C function that runs; every function of ours has it as its
 // first upvalue.

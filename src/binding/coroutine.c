@@ -85,8 +85,7 @@ static int resume(lua_State *L) {
   return count + 1;
 }
 
-static int close_thread(lua_State *L, lua_State *co) {
-  ic_lua_body *body = ic_body_of(L);
+int ic_coroutine_close(ic_lua_body *body, lua_State *co) {
   lua_State *outer = body->running;
   set_running(body, co);  // its __close metamethods run there
   int status = lua_resetthread(co);
@@ -102,7 +101,7 @@ static int wrapped(lua_State *L) {
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD &&
       !ic_body_is_killed(ic_body_of(L))) {
-    status = close_thread(L, co);
+    status = ic_coroutine_close(ic_body_of(L), co);
     if (status != LUA_OK) lua_xmove(co, L, 1);
   }
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -135,7 +134,7 @@ static int close(lua_State *L) {
     return luaL_error(L, "cannot close a %s coroutine",
                       co == L ? "running" : "normal");
   }
-  if (close_thread(L, co) == LUA_OK) {
+  if (ic_coroutine_close(ic_body_of(L), co) == LUA_OK) {
     lua_pushboolean(L, 1);
     return 1;
   }

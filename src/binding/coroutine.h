@@ -8,6 +8,12 @@
 
 #include <lua.h>
 
+#include "binding/body.h"
+
+// lua_resetthread, but the body knows what runs.
+// Stack of [co]: left with an error value, if closing it raised one.
+int ic_coroutine_close(ic_lua_body *body, lua_State *co);
+
 // Replaces the functions in the global `coroutine`. The body is on the top of
 // the stack, to be their upvalue. Stack: [-0, +0]. Raises memory errors.
 void ic_coroutine_install(lua_State *L);

@@ -122,6 +122,7 @@ static int encode(lua_State *L) {
   ic_message *message;
   ic_status status = ic_lua_ref_encode(L, body, 1, "message", &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  ic_lua_ref_tell_askers(body, NULL);
   body->current = message;  // freed by the body, should the next line raise
   lua_pushlstring(L, (const char *)message->bytes, message->value_size);
   ic_body_free_current(body);

@@ -334,6 +334,7 @@ static int spawn(lua_State *L) {
   ic_status status = IC_OK;
   if (!lua_isnil(L, 5)) {
     status = ic_lua_ref_encode(L, body, 5, "properties", &start.properties);
+    ic_lua_ref_tell_askers(body, NULL);
     if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   }
   ic_entry entry;

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+#include "binding/request.h"
 #include "core/ref.h"
 
 #define REF_TYPE "isolate_cluster.ref"
@@ -62,6 +63,11 @@ static ic_lua_ref *check_self(lua_State *L, const char *method) {
 
 // --- In values --------------------------------------------------------------
 
+void ic_lua_ref_tell_askers(ic_lua_body *body, ic_isolate *to) {
+  if (body->handed.askers.count == 0) return;
+  ic_handed_tell(&body->handed, body->base.isolate, to);
+}
+
 static ic_status encode_ref(void *context, lua_State *L, int index,
                             ic_buffer *out) {
   ic_lua_body *body = context;
@@ -70,6 +76,9 @@ static ic_status encode_ref(void *context, lua_State *L, int index,
   size_t size = out->size;
   ic_status status = ic_ref_encode(ref->isolate, ref->request, out);
   if (status == IC_OK) status = ic_ref_list_add(&body->refs, ref->isolate);
+  if (status == IC_OK && ref->request != 0) {
+    status = ic_handed_add(&body->handed, ref->isolate, ref->request);
+  }
   if (status != IC_OK) out->size = size;
   return status;
 }
@@ -186,6 +195,7 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
   ic_buffer buffer;
   ic_message_parts parts = {0};
   ic_buffer_init(&buffer, sizeof(ic_message));
+  ic_lua_ref_tell_askers(body, NULL);  // of what was not sent by a send
   if (!lua_checkstack(L, 1)) {
     strcpy(body->scratch.text, ic_status_text(IC_MEMORY));
     return IC_MEMORY;
@@ -200,12 +210,18 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
   }
   ic_buffer_fini(&buffer);
   ic_ref_list_fini(&body->refs);
+  ic_handed_forget(&body->handed);
   return status;
 }
 
 ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
                             const char *name, ic_message **out) {
   return encode(L, body, index, name, &(extras){0}, out);
+}
+
+ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,
+                                  int type, ic_message **out) {
+  return encode(L, body, index, "message", &(extras){.type = type}, out);
 }
 
 ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
@@ -234,10 +250,12 @@ int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
   ic_status status = ic_isolate_push(to, message);
   if (status == IC_OK) {
     ic_count(&body->base.isolate->sent);
+    ic_lua_ref_tell_askers(body, to);
     lua_pushboolean(L, 1);
     return 1;
   }
   ic_message_free(message);
+  ic_handed_forget(&body->handed);
   lua_pushnil(L);
   lua_pushfstring(L, "the isolate %s has ended", to->path);
   lua_pushstring(L, ic_status_name(status));
@@ -325,6 +343,13 @@ static int send(lua_State *L) {
   ic_status status = encode(L, body, 2, "message", &options.extras, &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   set_sender(body, message, &options);
+  if (message->request != 0) {
+    status = ic_handed_add(&body->handed, message->reply_to, message->request);
+  }
+  if (status != IC_OK) {
+    ic_message_free(message);
+    return ic_lua_ref_fail(L, status, ic_status_text(status));
+  }
   address(to, message);
   return ic_lua_ref_send(L, body, to->isolate, message);
 }
@@ -476,7 +501,10 @@ void ic_lua_ref_open(lua_State *L) {
   lua_newtable(L);
   lua_pushvalue(L, body);
   luaL_setfuncs(L, methods, 1);
+  int own_methods = lua_gettop(L);
   make_cache(L);
-  make_type(L, body, lua_gettop(L));
-  lua_setfield(L, table, "refMethods");  // for what Lua code adds
+  make_type(L, body, own_methods);
+  lua_pushvalue(L, table);
+  ic_request_open(L, body, own_methods);
+  lua_settop(L, table);
 }

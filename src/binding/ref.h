@@ -14,6 +14,7 @@
 typedef struct {
   ic_isolate *isolate;  // counted; NULL only while it is being made
   uint64_t request;     // 0: none
+  uint64_t watch;       // of the requests to it: where to look first; or 0
 } ic_lua_ref;
 
 // Pushes the ref of [isolate]. Stack: [-0, +1]. Raises memory errors.
@@ -32,6 +33,15 @@ ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body);
 // Errors: IC_UNSENDABLE, IC_MEMORY; text in the scratch.
 ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
                             const char *name, ic_message **out);
+
+// As ic_lua_ref_encode, and behind the value the string at index [type], if that is
+// not 0.
+ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,
+                                  int type, ic_message **out);
+
+// Tells the askers of the requests that were handed on by what was encoded last,
+// that it went to [to]; NULL: where nobody can know. Sending does it.
+void ic_lua_ref_tell_askers(ic_lua_body *body, ic_isolate *to);
 
 // As ic_lua_ref_encode: the answer of [body] to [question], addressed.
 ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,

@@ -6,16 +6,42 @@
 
 enum { SLOT_BITS = 31, FIRST_SLOTS = 4 };
 #define SLOT_MASK ((UINT64_C(1) << SLOT_BITS) - 1)
+#define NONE SIZE_MAX  // no slot
 
+static void end(ic_watching *watching, ic_watching_slot *slot) {
+  ic_death_forget(slot->watch);
+  if (!slot->is_shared) watching->monitors--;
+  *slot = (ic_watching_slot){.next_free = watching->free};
+  watching->free = (size_t)(slot - watching->slots);
+}
+
+// Ends the shared ones that no request uses; how many.
+static size_t sweep(ic_watching *watching) {
+  size_t swept = 0;
+  for (size_t i = 0; i < watching->count; i++) {
+    ic_watching_slot *slot = &watching->slots[i];
+    if (!slot->watch || !slot->is_shared || slot->users > 0) continue;
+    end(watching, slot);
+    swept++;
+  }
+  return swept;
+}
+
+// Room for one more. Swept only when it would grow, and grown all the same where
+// that did not free much, so that sweeping costs each watch little.
 static ic_status grow(ic_watching *watching) {
   if (watching->free < watching->count) return IC_OK;
-  size_t count = watching->count ? watching->count * 2 : FIRST_SLOTS;
+  if (sweep(watching) > watching->count / 4) return IC_OK;
+  size_t old = watching->count;
+  size_t count = old ? old * 2 : FIRST_SLOTS;
   if (count > SLOT_MASK) return IC_MEMORY;
   ic_watching_slot *slots = realloc(watching->slots, count * sizeof *slots);
   if (!slots) return IC_MEMORY;
-  for (size_t i = watching->count; i < count; i++) {
+  for (size_t i = old; i < count; i++) {
     slots[i] = (ic_watching_slot){.next_free = i + 1};
   }
+  slots[count - 1].next_free = old ? watching->free : NONE;
+  watching->free = old;
   watching->slots = slots;
   watching->count = count;
   return IC_OK;
@@ -32,20 +58,55 @@ ic_status ic_watching_add(ic_watching *watching, ic_isolate *watched,
   status = ic_death_watch(watched, watcher, given, &slot->watch);
   if (status != IC_OK) return status;
   watching->free = slot->next_free;
+  watching->monitors++;
   slot->number = given;
+  slot->watched = watched;
   *number = given;
   return IC_OK;
 }
 
-bool ic_watching_end(ic_watching *watching, uint64_t number) {
+static ic_watching_slot *find_shared(ic_watching *watching,
+                                     const ic_isolate *watched, uint64_t hint) {
+  ic_watching_slot *slot = ic_watching_find(watching, hint);
+  if (slot && slot->is_shared && slot->watched == watched) return slot;
+  for (size_t i = 0; i < watching->count; i++) {
+    slot = &watching->slots[i];
+    if (slot->watch && slot->is_shared && slot->watched == watched) return slot;
+  }
+  return NULL;
+}
+
+ic_status ic_watching_share(ic_watching *watching, ic_isolate *watched,
+                            ic_isolate *watcher, uint64_t *number) {
+  ic_watching_slot *slot = find_shared(watching, watched, *number);
+  if (!slot) {
+    ic_status status = ic_watching_add(watching, watched, watcher, number);
+    if (status != IC_OK) return status;
+    slot = ic_watching_find(watching, *number);
+    slot->is_shared = true;
+    watching->monitors--;
+  }
+  *number = slot->number;
+  slot->users++;
+  return IC_OK;
+}
+
+void ic_watching_unshare(ic_watching *watching, uint64_t number) {
+  ic_watching_slot *slot = ic_watching_find(watching, number);
+  if (slot) slot->users--;
+}
+
+ic_watching_slot *ic_watching_find(ic_watching *watching, uint64_t number) {
   size_t at = (size_t)((number & SLOT_MASK) - 1);
-  if (at >= watching->count) return false;
+  if (at >= watching->count) return NULL;
   ic_watching_slot *slot = &watching->slots[at];
-  if (!slot->watch || slot->number != number) return false;
-  ic_death_forget(slot->watch);
-  *slot = (ic_watching_slot){.next_free = watching->free};
-  watching->free = at;
-  return true;
+  return slot->watch && slot->number == number ? slot : NULL;
+}
+
+bool ic_watching_end(ic_watching *watching, uint64_t number) {
+  ic_watching_slot *slot = ic_watching_find(watching, number);
+  if (slot) end(watching, slot);
+  return slot != NULL;
 }
 
 void ic_watching_fini(ic_watching *watching) {

@@ -41,6 +41,7 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   atomic_init(&isolate->users, 1);
   ic_mailbox_init(&isolate->mailbox);
   ic_parker_init(&isolate->parker);
+  ic_mutex_init(&isolate->wait.mutex);
   *out = isolate;
   return IC_OK;
 }
@@ -56,6 +57,7 @@ static void free_isolate(ic_isolate *isolate) {
   ic_isolate_release(isolate->supervisor);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
+  ic_mutex_fini(&isolate->wait.mutex);
   free(isolate->error);
   free(isolate->path);
   free(isolate);

@@ -74,6 +74,16 @@ typedef struct {
   void (*left)(ic_cluster *cluster);
 } ic_life;
 
+// What it waits for while it can do nothing else; see wait.h. Guard: its mutex.
+typedef struct {
+  ic_mutex mutex;
+  ic_isolate *on;  // NULL: there is no record
+  uint64_t naps;   // records so far
+  uint64_t request;
+  int64_t deadline_ns;
+  uint64_t taken;
+} ic_wait;
+
 typedef struct ic_scheduler ic_scheduler;
 typedef struct ic_pool ic_pool;
 typedef struct ic_simulator ic_simulator;
@@ -126,6 +136,8 @@ struct ic_isolate {
   // When it wants to run though nothing comes. Written by whoever runs it, before
   // it falls asleep, read by whoever finds it asleep.
   _Atomic int64_t wants_ns;
+
+  ic_wait wait;
 
   bool has_begun;  // the thread's that runs it: the first message is handled
   bool hot;        // the reader's: its last wait was a short one

@@ -14,11 +14,14 @@ static ic_message closed_mark;
 void ic_mailbox_init(ic_mailbox *mailbox) {
   atomic_init(&mailbox->head, NULL);
   atomic_init(&mailbox->pushed, 0);
+  mailbox->taken = 0;
   atomic_init(&mailbox->naps, 0);
 }
 
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
                           bool *wake) {
+  // Counted first, so that what was taken was counted before.
+  atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
   ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
   do {
     if (head == CLOSED) return IC_GONE;
@@ -26,18 +29,19 @@ ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
   } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head,
                                                   message, memory_order_acq_rel,
                                                   memory_order_relaxed));
-  atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
   *wake = head == ASLEEP;
   return IC_OK;
 }
 
-static ic_message *reverse(ic_message *newest) {
+// [*count] rises by how many there are.
+static ic_message *reverse(ic_message *newest, uint64_t *count) {
   ic_message *oldest = NULL;
   while (newest) {
     ic_message *older = newest->next;
     newest->next = oldest;
     oldest = newest;
     newest = older;
+    ++*count;
   }
   return oldest;
 }
@@ -48,7 +52,7 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
     if (!head || head == ASLEEP || head == CLOSED) return NULL;
   } while (!atomic_compare_exchange_weak_explicit(
       &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
-  return reverse(head);
+  return reverse(head, &mailbox->taken);
 }
 
 bool ic_mailbox_sleep(ic_mailbox *mailbox) {
@@ -89,9 +93,10 @@ bool ic_mailbox_is_empty(const ic_mailbox *mailbox) {
 }
 
 ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
+  uint64_t left = 0;
   ic_message *head =
       atomic_exchange_explicit(&mailbox->head, CLOSED, memory_order_acquire);
-  return head == ASLEEP || head == CLOSED ? NULL : reverse(head);
+  return head == ASLEEP || head == CLOSED ? NULL : reverse(head, &left);
 }
 
 bool ic_mailbox_is_closed(const ic_mailbox *mailbox) {

@@ -30,7 +30,8 @@
 
 typedef struct {
   _Atomic(ic_message *) head;
-  _Atomic uint64_t pushed;  // messages so far
+  _Atomic uint64_t pushed;  // messages so far, refused ones too
+  uint64_t taken;           // messages so far; the reader's
   _Atomic uint64_t naps;    // times the reader was about to fall asleep
 } ic_mailbox;
 

@@ -1,0 +1,128 @@
+// wait.c - the walks along the records, and the text.
+
+#include "core/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CYCLE_MAX = 64 };  // longer ones time out
+
+void ic_wait_begin(ic_isolate *isolate, ic_isolate *on, uint64_t request,
+                   int64_t deadline_ns) {
+  ic_wait *wait = &isolate->wait;
+  ic_mutex_lock(&wait->mutex);
+  wait->on = on;
+  wait->request = request;
+  wait->deadline_ns = deadline_ns;
+  wait->taken = isolate->mailbox.taken;
+  wait->naps++;
+  ic_mutex_unlock(&wait->mutex);
+}
+
+void ic_wait_end(ic_isolate *isolate) {
+  ic_mutex_lock(&isolate->wait.mutex);
+  isolate->wait.on = NULL;
+  ic_mutex_unlock(&isolate->wait.mutex);
+}
+
+// One isolate of a cycle, as the first walk found it.
+typedef struct {
+  ic_isolate *isolate;  // counted
+  uint64_t naps;
+  uint64_t request;
+  int64_t deadline_ns;
+} hop;
+
+// Reads the record of [isolate]; what it waits for, counted, or NULL. That lives
+// while the record stands, which it does until the unlock.
+static ic_isolate *read_record(ic_isolate *isolate, hop *out) {
+  ic_wait *wait = &isolate->wait;
+  ic_mutex_lock(&wait->mutex);
+  ic_isolate *on = wait->on ? ic_isolate_hold(wait->on) : NULL;
+  *out = (hop){isolate, wait->naps, wait->request, wait->deadline_ns};
+  ic_mutex_unlock(&wait->mutex);
+  return on;
+}
+
+// Whether the record is still the same, and nothing has come.
+static bool is_same(const hop *found) {
+  ic_isolate *isolate = found->isolate;
+  ic_wait *wait = &isolate->wait;
+  ic_mutex_lock(&wait->mutex);
+  bool same = wait->on && wait->naps == found->naps &&
+              ic_counted(&isolate->mailbox.pushed) == wait->taken;
+  ic_mutex_unlock(&wait->mutex);
+  return same;
+}
+
+// The first walk: how many there are from [isolate] back to it; 0: it is in no
+// cycle. Counts each in [hops], [*count] of them.
+static size_t walk(ic_isolate *isolate, hop hops[CYCLE_MAX], size_t *count) {
+  ic_isolate *at = ic_isolate_hold(isolate);
+  while (*count < CYCLE_MAX) {
+    ic_isolate *on = read_record(at, &hops[(*count)++]);
+    if (!on) return 0;
+    if (on == isolate) {
+      ic_isolate_release(on);
+      return *count;
+    }
+    at = on;
+  }
+  ic_isolate_release(at);
+  return 0;
+}
+
+static size_t first_to_end(const hop *hops, size_t count) {
+  size_t first = 0;
+  for (size_t i = 1; i < count; i++) {
+    if (hops[i].deadline_ns < hops[first].deadline_ns) first = i;
+  }
+  return first;
+}
+
+// "deadlock: /a -> /b -> /a", from [first] on; NULL: no memory.
+static char *describe(const hop *hops, size_t count, size_t first) {
+  size_t size = sizeof "deadlock: ";
+  for (size_t i = 0; i <= count; i++) {
+    size += strlen(hops[(first + i) % count].isolate->path) + 4;
+  }
+  char *text = malloc(size);
+  if (!text) return NULL;
+  strcpy(text, "deadlock: ");
+  for (size_t i = 0; i <= count; i++) {
+    if (i > 0) strcat(text, " -> ");
+    strcat(text, hops[(first + i) % count].isolate->path);
+  }
+  return text;
+}
+
+static void tell(const hop *hops, size_t count) {
+  size_t first = first_to_end(hops, count);
+  ic_message *refusal = ic_message_new_event(IC_MESSAGE_REPLY);
+  char *text = refusal ? describe(hops, count, first) : NULL;
+  if (!text) {
+    ic_message_free(refusal);
+    return;
+  }
+  refusal->status = IC_DEADLOCK;
+  refusal->request = hops[first].request;
+  refusal->text = text;
+  if (ic_isolate_push(hops[first].isolate, refusal) != IC_OK) {
+    ic_message_free(refusal);
+  }
+}
+
+bool ic_wait_tell_deadlock(ic_isolate *isolate) {
+  hop hops[CYCLE_MAX];
+  size_t visited = 0;
+  size_t count = walk(isolate, hops, &visited);
+  bool is_deadlock = count > 0;
+  for (size_t i = 0; i < count && is_deadlock; i++) {
+    is_deadlock = is_same(&hops[i]);
+  }
+  if (is_deadlock) tell(hops, count);
+  for (size_t i = 0; i < visited; i++) {
+    ic_isolate_release(hops[i].isolate);
+  }
+  return is_deadlock;
+}
