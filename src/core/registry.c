@@ -408,28 +408,26 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
   return IC_OK;
 }
 
-static ic_status list_supervised_locked(ic_registry *registry,
-                                        const ic_isolate *supervisor,
-                                        ic_ref_list *out) {
-  if (!supervisor->supervises) return IC_OK;
+static ic_isolate *next_supervised_locked(ic_registry *registry,
+                                          const ic_isolate *supervisor) {
+  if (!supervisor->supervises) return NULL;
   for (size_t i = 0; i < registry->bucket_count; i++) {
     for (ic_isolate *isolate = registry->buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
-      if (isolate->supervisor != supervisor) continue;
-      ic_status status = ic_ref_list_add(out, isolate);
-      if (status != IC_OK) return status;
+      if (isolate->supervisor == supervisor && !atomic_load(&isolate->killed)) {
+        return ic_isolate_hold(isolate);
+      }
     }
   }
-  return IC_OK;
+  return NULL;
 }
 
-ic_status ic_registry_list_supervised(ic_registry *registry,
-                                      const ic_isolate *supervisor,
-                                      ic_ref_list *out) {
+ic_isolate *ic_registry_next_supervised(ic_registry *registry,
+                                        const ic_isolate *supervisor) {
   ic_mutex_lock(&registry->mutex);
-  ic_status status = list_supervised_locked(registry, supervisor, out);
+  ic_isolate *isolate = next_supervised_locked(registry, supervisor);
   ic_mutex_unlock(&registry->mutex);
-  return status;
+  return isolate;
 }
 
 uint64_t ic_registry_version(ic_registry *registry) {

@@ -101,11 +101,10 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
 // A number that rises with each up and down.
 uint64_t ic_registry_version(ic_registry *registry);
 
-// Gives those that [supervisor] supervises, the ones that still load included.
-// Errors: IC_MEMORY.
-ic_status ic_registry_list_supervised(ic_registry *registry,
-                                      const ic_isolate *supervisor,
-                                      ic_ref_list *out);
+// One that [supervisor] supervises and that is not killed yet, counted for the
+// caller, or NULL. Those that still load are among them. It needs no memory.
+ic_isolate *ic_registry_next_supervised(ic_registry *registry,
+                                        const ic_isolate *supervisor);
 
 // Sends an event to every live isolate but those that a live one supervises.
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind);
