@@ -85,11 +85,15 @@ local function refuseAll(self, text, code)
   end
 end
 
--- Ends as somebody wanted it to.
-local function finish(self)
+-- Ends as somebody wanted it to; the code is what commands are answered.
+local function finish(self, text, code)
   stopAll(self)
-  refuseAll(self, "the supervisor has ended", "gone")
+  refuseAll(self, text, code)
   core.stop "shutdown"
+end
+
+local function finishAsAsked(self)
+  finish(self, "the supervisor has ended", "gone")
 end
 
 -- Ends as a failure, which is the matter of who supervises or spawned this.
@@ -211,7 +215,7 @@ local function handleEnd(self, child, ref)
   end
   child.state = "stopped"
   if child.plan.restart == "temporary" then remove(self, child) end
-  if endsSupervisor(self, child) then finish(self) end
+  if endsSupervisor(self, child) then finishAsAsked(self) end
 end
 
 ---A child tells that the life of [ref] has ended, and nobody waited for it.
@@ -231,15 +235,15 @@ Supervisor.remove = remove
 
 -- --- Its life ---------------------------------------------------------------
 
--- Starts all in order. One that does not start ends the supervisor.
+-- Starts all in order. One that does not start ends the supervisor; where the
+-- node takes no more spawns, that is as good as being asked to.
 local function startAll(self)
   for _, child in ipairs(self.children) do
     if self.isAsked then return end
     local started, text, code = child:start()
-    if not started and code == "down" then return end
     if not started then
-      return fail(self,
-        ("%s did not start: %s"):format(describe(child), text), code)
+      local cause = ("%s did not start: %s"):format(describe(child), text)
+      return (code == "down" and finish or fail)(self, cause, code)
     end
   end
 end
@@ -251,7 +255,7 @@ end
 local function listen(self)
   self.context.onShutdownRequest = function()
     self.isAsked = true
-    put(self, finish)
+    put(self, finishAsAsked)
   end
   -- Nobody reads messages; they are not to pile up.
   self.context:onMessage(function() end)

@@ -33,7 +33,7 @@
 ---| "load" # the entry does not load
 ---| "malformed" # the bytes are not one well-formed CBOR item
 ---| "range" # an integer of more than 64 signed bits, or nested too deep
----| "invalid" # reserved: an argument is wrong
+---| "invalid" # a supervisor's child can't be started as it is described
 ---| "denied" # a sandbox does not allow it
 ---| "error" # anything else that failed
 
