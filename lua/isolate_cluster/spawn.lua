@@ -10,7 +10,8 @@ local loop = require "isolate_cluster.loop"
 
 local spawn = {}
 
-local OPTIONS = { thread = true, sandbox = true, memory = true, cpu = true,
+---The options of a spawn.
+spawn.OPTIONS = { thread = true, sandbox = true, memory = true, cpu = true,
   cpuTotal = true, mailbox = true }
 local WANTED = "a function, a module name, a .lua file or a supervisor"
 
@@ -127,7 +128,7 @@ local function start(handle, isSupervised, ...)
   end
   local kind = checkEntry(entry)
   check.optional(properties, "table", "the properties")
-  check.options(options, OPTIONS, "spawnIsolate")
+  check.options(options, spawn.OPTIONS, "spawnIsolate")
   local isShared = spawn.isShared(options)
   local sandbox, refusal =
     sandboxOf(handle, kind, entry, options and options.sandbox)

@@ -7,6 +7,7 @@
 
 local check = require "isolate_cluster.check"
 local core = require "isolate_cluster.core"
+local limits = require "isolate_cluster.limits"
 local spawn = require "isolate_cluster.spawn"
 
 local Plan = {}
@@ -138,6 +139,22 @@ local function checkSignificant(child, autoShutdown, where)
   end
 end
 
+-- What a spawn with these options would raise, it raises for its caller.
+local function checkSpawnOptions(options)
+  check.options(options, spawn.OPTIONS, "spawnIsolate")
+  spawn.isShared(options)
+  limits.of(options, 2)
+  if options.sandbox ~= nil then
+    require("isolate_cluster.sandbox").read(options.sandbox, 2)
+  end
+end
+
+local function checkOptionsOf(child, where)
+  if child.options == nil then return end
+  local ok, text = pcall(checkSpawnOptions, child.options)
+  if not ok then refuse("%s.options: %s", where, text) end
+end
+
 local function checkTable(child, name, where)
   local value = child[name]
   if value == nil or type(value) == "table" then return end
@@ -162,6 +179,7 @@ local function childOf(description, where)
   isOneOf(restart, where .. ".restart", "permanent", "transient", "temporary")
   checkTable(description, "properties", where)
   checkTable(description, "options", where)
+  checkOptionsOf(description, where)
   return {
     id = id, path = path, kind = kind, entry = entry, restart = restart,
     properties = description.properties, options = description.options,

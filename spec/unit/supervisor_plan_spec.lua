@@ -195,6 +195,14 @@ describe("A supervisor's plan", function()
       of("properties", 5))
     assert.equal("children[1].options must be a table or nil, got 5",
       of("options", 5))
+    assert.matches("^children%[1%].options: unknown option the string 'x' of "
+      .. "spawnIsolate; it knows ", of("options", { x = 1 }))
+    assert.equal("children[1].options: option 'thread' must be 'own' or "
+      .. "'shared', got 5", of("options", { thread = 5 }))
+    assert.equal("children[1].options: option 'memory' must be bytes, or a "
+      .. "text such as '64MB', got true", of("options", { memory = true }))
+    assert.equal("children[1].options: option 'sandbox' must be 'safe', "
+      .. "'none' or a table, got 5", of("options", { sandbox = 5 }))
     assert.equal("children[1].significant must be a boolean, got 5",
       of("significant", 5))
     assert.equal("children[1]: a permanent child can't be significant, as it "
