@@ -141,7 +141,7 @@ static void set_up(size_t threads) {
 }
 
 static void kill_one(actor *victim) {
-  atomic_store(&victim->isolate->killed, true);
+  ic_isolate_condemn(victim->isolate, IC_REASON_KILLED);
   ic_isolate_rouse(victim->isolate);
 }
 

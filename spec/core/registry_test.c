@@ -534,7 +534,7 @@ static void gives_the_supervised_one_after_the_other(void) {
   while ((next = ic_registry_next_supervised(&registry, supervisor)) != NULL) {
     has_child |= next == child;
     has_loading |= next == loading;
-    atomic_store(&next->killed, true);
+    ic_isolate_condemn(next, IC_REASON_KILLED);
     ic_isolate_release(next);
   }
   CHECK(has_child);

@@ -302,7 +302,7 @@ static void another_thread_may_send_to_isolates(void) {
 
 static void one_that_is_killed_sees_it(void) {
   set_up(1, true);
-  atomic_store(&actors[0].isolate->killed, true);
+  ic_isolate_condemn(actors[0].isolate, IC_REASON_KILLED);
   ic_isolate_rouse(actors[0].isolate);
   CHECK(!run_all() && ended == 1);
   tear_down();

@@ -151,7 +151,7 @@ static inline bool test_body_run(ic_body *base, ic_message *chain,
   }
   if (!goes_on) base->reason = "done";
   if (atomic_load(&base->isolate->killed)) {
-    base->reason = "killed";
+    base->reason = atomic_load(&base->isolate->killed);
     return false;
   }
   if (script->every_ms > 0) *deadline_ns = ic_deadline_ns(script->every_ms);

@@ -74,7 +74,7 @@ static void nothing_runs_before_the_first_message(void) {
 static void one_that_is_killed_before_it_began_is_over(void) {
   set_up();
   int64_t deadline_ns;
-  atomic_store(&isolate->killed, true);
+  ic_isolate_condemn(isolate, IC_REASON_KILLED);
   CHECK(ic_turn_run(isolate, NULL, &deadline_ns) == IC_TURN_OVER);
   CHECK(tally_count(&play.turns) == 0);
   tear_down();
@@ -141,7 +141,7 @@ static void an_interrupt_reaches_whom_the_thread_is_in_if_it_is_killed(void) {
   ic_turn_enter(isolate);
   interrupt_myself();
   CHECK(!atomic_load(&play.interrupted));
-  atomic_store(&isolate->killed, true);
+  ic_isolate_condemn(isolate, IC_REASON_KILLED);
   ic_turn_enter(NULL);
   interrupt_myself();
   CHECK(!atomic_load(&play.interrupted));

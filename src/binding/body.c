@@ -485,8 +485,8 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   lua_settop(L, 0);
   ic_body_count_memory(body);
   // Read once: it can be set at any moment, and an end has a reason.
-  bool killed = atomic_load(&base->isolate->killed);
-  if (killed) base->reason = "killed";
+  const char *killed = atomic_load(&base->isolate->killed);
+  if (killed) base->reason = killed;
   if (killed || body->stopping) return false;
   bool has_more = body->queue || (body->held && has_handler(body));
   *deadline_ns = has_more ? 0 : next_deadline(body);

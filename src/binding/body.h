@@ -196,7 +196,7 @@ static inline bool ic_body_is_killed(const ic_lua_body *body) {
   if (body->exiting) return true;
   ic_isolate *isolate = body->base.isolate;
   return isolate &&
-         atomic_load_explicit(&isolate->killed, memory_order_relaxed);
+         atomic_load_explicit(&isolate->killed, memory_order_relaxed) != NULL;
 }
 
 #endif

@@ -317,13 +317,13 @@ ic_host *ic_module_adopt(lua_State *L) {
 }
 
 void ic_module_interrupt(ic_host *host) {
-  atomic_store(&host->isolate->killed, true);
+  ic_isolate_condemn(host->isolate, IC_REASON_KILLED);
   ic_isolate_wake(host->isolate);
   ic_thread_interrupt(host->thread);
 }
 
 bool ic_module_is_interrupted(const ic_host *host) {
-  return atomic_load(&host->isolate->killed);
+  return atomic_load(&host->isolate->killed) != NULL;
 }
 
 void ic_module_disown(ic_host *host) {

@@ -370,6 +370,21 @@ static int send_request(lua_State *L) {
   return ic_lua_ref_send(L, body, to->isolate, message);
 }
 
+// kill(ref) -> true | nil, message, code: ends it by force
+static int kill_isolate(lua_State *L) {
+  ic_lua_ref *to = check_self(L, "kill");
+  ic_status status = ic_ref_kill(to->isolate);
+  if (status == IC_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  if (status != IC_GONE) {
+    return ic_lua_ref_fail(L, status, ic_status_text(status));
+  }
+  lua_pushfstring(L, "the isolate %s has ended", to->isolate->path);
+  return ic_lua_ref_fail(L, status, lua_tostring(L, -1));
+}
+
 // askToEnd(ref) -> true | nil, message, code: as a shutdown asks all
 static int ask_to_end(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
@@ -491,9 +506,13 @@ static void make_type(lua_State *L, int body, int methods) {
 void ic_lua_ref_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"send", send}, {"property", property}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"sendRequest", send_request}, {"askToEnd", ask_to_end}, {"self", self},
-      {"properties", properties},    {"isRef", is_ref},        {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sendRequest", send_request},
+                                       {"askToEnd", ask_to_end},
+                                       {"kill", kill_isolate},
+                                       {"self", self},
+                                       {"properties", properties},
+                                       {"isRef", is_ref},
+                                       {NULL, NULL}};
   int table = lua_gettop(L);
   int body = table - 1;
   lua_pushvalue(L, body);

@@ -82,6 +82,7 @@ ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   }
   ic_registry_init(&cluster->registry, cluster->key);
   ic_scheduler_init(&cluster->scheduler, threads_of(options));
+  ic_watchdog_init(&cluster->watchdog, &cluster->scheduler);
   enter_process(cluster);
   *out = cluster;
   return IC_OK;
@@ -116,7 +117,9 @@ void ic_cluster_release(ic_cluster *cluster) {
       ic_thread_join(cluster->shutdown_thread);
     }
   }
+  ic_watchdog_stop(&cluster->watchdog);
   ic_scheduler_fini(&cluster->scheduler);
+  ic_watchdog_fini(&cluster->watchdog);
   ic_registry_fini(&cluster->registry);
   free_modules(cluster->modules);
   free(cluster->sandbox.data);
@@ -209,6 +212,7 @@ static void life_end(ic_isolate *isolate) {
   const char *reason = isolate->body->reason;
   ic_error *error = isolate->body->error;
   isolate->body->class->free(isolate->body);
+  if (!isolate->pool) ic_watchdog_thread_ends(&isolate->cluster->watchdog);
   ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
 }
 
@@ -255,6 +259,10 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   isolate->body = start->body;
   start->body->isolate = isolate;
   ic_status status = IC_OK;
+  if (start->limits.cpu_ns > 0 || start->limits.cpu_total_ns > 0) {
+    status = ic_watchdog_start(&cluster->watchdog);
+    if (status != IC_OK) return status;
+  }
   if (!start->load_later) status = start->body->class->load(start->body, text);
   if (status != IC_OK) return status;
   ic_cluster_hold(cluster);
@@ -358,6 +366,23 @@ bool ic_cluster_report(ic_cluster *cluster, const char *path,
   return true;
 }
 
+// --- Killing one --------------------------------------------------------------
+
+ic_status ic_cluster_kill(ic_cluster *cluster, ic_isolate *isolate,
+                          const char *reason) {
+  return ic_watchdog_kill(&cluster->watchdog, isolate, reason);
+}
+
+ic_status ic_ref_kill(ic_ref *ref) {
+  if (ref->is_port) return IC_INVALID;
+  if (!ic_ref_is_alive(ref)) return IC_GONE;
+  ic_cluster *cluster = ic_cluster_find(ref->cluster_key);
+  if (!cluster) return IC_GONE;
+  ic_status status = ic_cluster_kill(cluster, ref, IC_REASON_KILLED);
+  ic_cluster_release(cluster);
+  return status == IC_DOWN ? IC_GONE : status;
+}
+
 // --- Shutdown ---------------------------------------------------------------
 
 // Ends by force what is left after the timeout; true if nothing was.
@@ -379,7 +404,7 @@ static bool kill_the_rest(ic_cluster *cluster) {
     // Where its thread waits, to see that this is the end. One of the pool must
     // not be scheduled while it runs, and has been abandoned there already.
     ic_isolate_rouse(isolate);
-    ic_registry_remove(&cluster->registry, isolate, "killed", NULL);
+    ic_registry_remove(&cluster->registry, isolate, IC_REASON_KILLED, NULL);
     ic_isolate_release(isolate);
   }
   return false;
@@ -390,6 +415,7 @@ static void shut_down(ic_cluster *cluster) {
   ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
   ic_registry_wait_empty(&cluster->registry, &cluster->shutdown_deadline_ns);
   bool all_agreed = kill_the_rest(cluster);
+  ic_watchdog_stop(&cluster->watchdog);
   ic_scheduler_join(&cluster->scheduler, ic_deadline_ns(KILL_GRACE_MS));
   ic_mutex_lock(&cluster->registry.mutex);
   cluster->all_agreed = all_agreed;

@@ -4,7 +4,7 @@
 #define IC_CLUSTER_H
 
 #include "core/registry.h"
-#include "core/scheduler.h"
+#include "core/watchdog.h"
 
 typedef struct ic_module {
   struct ic_module *next;
@@ -26,6 +26,7 @@ struct ic_cluster {
   uint64_t key;  // random, 63 bits: tells refs of this cluster from others
   ic_registry registry;
   ic_scheduler scheduler;
+  ic_watchdog watchdog;
   bool shared;       // where a spawn does not say
   ic_limits limits;  // likewise
   ic_report_function report;
@@ -79,6 +80,12 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
 // Throws away messages that nobody will read: counts them, and answers the
 // requests among them. Takes [chain].
 void ic_cluster_drop(ic_cluster *cluster, ic_message *chain);
+
+// Ends [isolate] of [cluster] by force, whatever it does, with [reason], one of
+// IC_REASON_. It is told of like any other end. Threads: any; does not wait.
+// Errors: IC_MEMORY - there is no thread to see it through.
+ic_status ic_cluster_kill(ic_cluster *cluster, ic_isolate *isolate,
+                          const char *reason);
 
 // Begins a shutdown on a thread of its own; one that runs already is only made
 // to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY -

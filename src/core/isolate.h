@@ -114,7 +114,11 @@ struct ic_isolate {
   ic_parker parker;
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
-  _Atomic bool killed;  // the code is to be given up; never unset
+  // The code is to be given up, and why: NULL, or one of IC_REASON_, for good.
+  _Atomic(const char *) killed;
+  _Atomic int64_t cpu_used_ns;  // as far as it is measured: see watchdog.h
+  bool is_doomed;               // guard: the watchdog's mutex
+  ic_isolate *next_doomed;      // likewise
 
   // Counters: written by the isolate's thread, read by any.
   _Atomic uint64_t sent;
@@ -163,6 +167,19 @@ struct ic_isolate {
 // A new isolate with a copy of [path] and one user; the caller sets the rest
 // before anybody else sees it. Errors: IC_MEMORY.
 ic_status ic_isolate_new(const char *path, ic_isolate **out);
+
+// Why an isolate ends that is made to.
+#define IC_REASON_KILLED "killed"
+#define IC_REASON_CPU "cpu"
+#define IC_REASON_MEMORY "memory"
+#define IC_REASON_STACK "stack"
+
+// Notes that the isolate is to end by force, and why; the first reason stays.
+// Async-signal-safe. Threads: any.
+static inline void ic_isolate_condemn(ic_isolate *isolate, const char *reason) {
+  const char *none = NULL;
+  atomic_compare_exchange_strong(&isolate->killed, &none, reason);
+}
 
 ic_isolate *ic_isolate_hold(ic_isolate *isolate);
 

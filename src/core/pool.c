@@ -85,6 +85,16 @@ void ic_pool_interrupt(ic_pool *pool) {
   ic_mutex_unlock(&pool->mutex);
 }
 
+void ic_pool_interrupt_one(ic_pool *pool, ic_isolate *isolate) {
+  ic_mutex_lock(&pool->mutex);
+  for (ic_worker *worker = pool->workers; worker; worker = worker->next) {
+    if (atomic_load(&worker->runs) == isolate) {
+      ic_thread_interrupt(worker->thread);
+    }
+  }
+  ic_mutex_unlock(&pool->mutex);
+}
+
 void ic_pool_abandon(ic_pool *pool, ic_isolate *isolate) {
   if (ic_worker_abandon_isolate(pool, isolate)) {
     ic_worker_wake_one(pool);

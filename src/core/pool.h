@@ -53,6 +53,9 @@ void ic_pool_add(ic_pool *pool, ic_isolate *isolate);
 // the isolate falls asleep.
 void ic_pool_interrupt(ic_pool *pool);
 
+// Interrupts the worker that runs [isolate], if one does.
+void ic_pool_interrupt_one(ic_pool *pool, ic_isolate *isolate);
+
 // [isolate], which is killed, is not waited for any more. The worker that runs it
 // is none of the pool's from now on: it ends when the turn does. If none does,
 // it is run once more, to end. Its mailbox must not be closed while it is asleep.

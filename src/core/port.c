@@ -114,7 +114,7 @@ void ic_port_close(ic_port *port) {
   ic_isolate *isolate = port->isolate;
   ic_message *left = ic_mailbox_close(&isolate->mailbox);
   if (port->receive) {
-    atomic_store(&isolate->killed, true);
+    ic_isolate_condemn(isolate, IC_REASON_KILLED);
     ic_isolate_wake(isolate);
     ic_thread_join(port->thread);
   }

@@ -220,7 +220,7 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
   ic_mutex_lock(&scheduler->mutex);
   for (ic_isolate *isolate = scheduler->newest; isolate;
        isolate = isolate->next_thread) {
-    atomic_store(&isolate->killed, true);
+    ic_isolate_condemn(isolate, IC_REASON_KILLED);
     ic_isolate_rouse(isolate);
     if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
   }
@@ -228,10 +228,22 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
   ic_mutex_unlock(&scheduler->mutex);
 }
 
+bool ic_scheduler_poke(ic_scheduler *scheduler, ic_isolate *isolate) {
+  ic_mutex_lock(&scheduler->mutex);
+  bool is_there = isolate->is_listed;
+  if (is_there) {
+    ic_isolate_rouse(isolate);
+    if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
+    if (isolate->pool) ic_pool_interrupt_one(isolate->pool, isolate);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  return is_there;
+}
+
 static void abandon_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
   unlink_locked(scheduler, isolate);
   if (!isolate->pool) return;
-  atomic_store(&isolate->killed, true);
+  ic_isolate_condemn(isolate, IC_REASON_KILLED);
   ic_pool_abandon(isolate->pool, isolate);
 }
 

@@ -179,6 +179,17 @@ void ic_thread_at_exit(const ic_exit_hook *hook) {
   if (has_exit_key) pthread_setspecific(exit_key, hook);
 }
 
+bool ic_thread_get_clock(ic_thread_clock *out) {
+  return pthread_getcpuclockid(pthread_self(), &out->id) == 0;
+}
+
+bool ic_thread_read_clock(ic_thread_clock clock, int64_t *out) {
+  struct timespec time;
+  if (clock_gettime(clock.id, &time) != 0) return false;
+  *out = (int64_t)time.tv_sec * NS_PER_SECOND + time.tv_nsec;
+  return true;
+}
+
 void ic_thread_detach_self(void) {
   must(pthread_detach(pthread_self()));
 }

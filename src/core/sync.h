@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "isolate_cluster.h"
 
@@ -97,6 +98,17 @@ void ic_thread_detach_self(void);
 
 // How many threads can run at once: the cores that this process may use.
 size_t ic_thread_cores(void);
+
+// The CPU time of one thread, which others may read, too.
+typedef struct {
+  clockid_t id;
+} ic_thread_clock;
+
+// The calling thread's. False: the system has none.
+bool ic_thread_get_clock(ic_thread_clock *out);
+
+// Nanoseconds of CPU time. False: the thread has ended.
+bool ic_thread_read_clock(ic_thread_clock clock, int64_t *out);
 
 // A moment's rest in a loop that waits for another thread without sleeping.
 static inline void ic_thread_relax(void) {

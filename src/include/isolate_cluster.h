@@ -236,6 +236,17 @@ IC_API const char *ic_ref_path(const ic_ref *ref);
 // False once the isolate has ended. Threads: any.
 IC_API bool ic_ref_is_alive(const ic_ref *ref);
 
+// Ends the isolate by force, whatever it does: its code is given up in the middle,
+// and nothing more of it runs, finalizers and `<close>` variables included. It is
+// told of like any other end, with the reason "killed". Returns before that.
+//
+// A C function of a module that does not call Lua can't be left in the middle: the
+// isolate ends when it returns.
+// Threads: any.
+// Errors:  IC_GONE - it has ended; IC_INVALID - it is a port; IC_MEMORY - there is
+//          no thread to see it through.
+IC_API ic_status ic_ref_kill(ic_ref *ref);
+
 typedef struct {
   const char *type;            // NULL: none
   ic_ref *sender;              // NULL: none; usually ic_port_ref(port)

@@ -1,0 +1,212 @@
+// watchdog_test.c - killing one, whatever it does, and the time that a call has.
+
+#include "core/watchdog.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "core/cluster.h"
+#include "test_body.h"
+
+static ic_cluster *cluster;
+static ic_isolate *watcher;
+static test_script play;
+
+static void set_up(void) {
+  script_init(&play);
+  ic_cluster_new(NULL, &cluster);
+  ic_isolate_new("(watcher)", &watcher);
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+}
+
+static void tear_down(void) {
+  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_cluster_free(cluster);
+  ic_isolate_release(watcher);
+  script_fini(&play);
+}
+
+static ic_isolate *start(const char *path, ic_limits limits, bool shared) {
+  ic_start start = {.path = path,
+                    .body = test_body_new(&play),
+                    .limits = limits,
+                    .shared = shared};
+  ic_isolate *isolate = NULL;
+  return ic_cluster_start(cluster, &start, &isolate, NULL) == IC_OK ? isolate
+                                                                    : NULL;
+}
+
+// Whether the next end is told with [reason].
+static bool ends_with(const char *reason) {
+  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+  ic_message *chain = NULL;
+  while (!chain && ic_now_ns() < deadline_ns) {
+    chain = ic_isolate_take(watcher, deadline_ns);
+  }
+  bool does = chain && chain->kind == IC_MESSAGE_DOWN &&
+              strcmp(chain->reason, reason) == 0;
+  ic_message_free_chain(chain);
+  return does;
+}
+
+static void check_kill(bool shared) {
+  ic_isolate *isolate = start("/a", (ic_limits){0}, shared);
+  CHECK(isolate);
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(ic_ref_kill(isolate) == IC_OK);
+  CHECK(ends_with("killed"));
+  CHECK(ic_ref_kill(isolate) == IC_GONE);
+  ic_isolate_release(isolate);
+}
+
+static void kills_one_that_sleeps(void) {
+  set_up();
+  check_kill(false);
+  tear_down();
+}
+
+static void kills_one_of_the_pool_that_sleeps(void) {
+  set_up();
+  check_kill(true);
+  tear_down();
+}
+
+static bool spin(test_script *script, const ic_message *message) {
+  (void)message;
+  spin_until_interrupted(script);
+  return true;
+}
+
+static void kills_one_that_spins(void) {
+  set_up();
+  play.on_message = spin;
+  CALL(check_kill(false));
+  tear_down();
+}
+
+static void kills_one_of_the_pool_that_spins(void) {
+  set_up();
+  play.on_message = spin;
+  CALL(check_kill(true));
+  tear_down();
+}
+
+static void the_first_reason_stays(void) {
+  set_up();
+  ic_isolate *isolate = start("/a", (ic_limits){0}, false);
+  ic_cluster_kill(cluster, isolate, IC_REASON_MEMORY);
+  ic_cluster_kill(cluster, isolate, IC_REASON_KILLED);
+  CHECK(strcmp(atomic_load(&isolate->killed), "memory") == 0);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void kills_many_at_once(void) {
+  enum { COUNT = 50 };
+  set_up();
+  for (int i = 0; i < COUNT; i++) {
+    ic_isolate *isolate = start("/a/", (ic_limits){0}, i % 2 == 0);
+    CHECK(isolate);
+    ic_ref_kill(isolate);
+    ic_isolate_release(isolate);
+  }
+  CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
+  tear_down();
+}
+
+static void a_port_is_not_killed(void) {
+  set_up();
+  ic_port *port = NULL;
+  CHECK(ic_port_open(cluster, NULL, &port) == IC_OK);
+  CHECK(ic_ref_kill(ic_port_ref(port)) == IC_INVALID);
+  ic_port_close(port);
+  tear_down();
+}
+
+// Runs one call after the other, which are all measured, for longer than one may
+// last.
+static void *measured_calls(void *argument) {
+  ic_isolate *isolate = argument;
+  ic_watchdog *watchdog = &cluster->watchdog;
+  ic_meter *meter = ic_watchdog_enter(watchdog, isolate);
+  int64_t end_ns = ic_deadline_ns(150);
+  while (ic_now_ns() < end_ns)
+    ic_watchdog_count_call(meter);
+  ic_watchdog_leave(meter);
+  ic_watchdog_thread_ends(watchdog);
+  return NULL;
+}
+
+static void *one_long_call(void *argument) {
+  ic_isolate *isolate = argument;
+  ic_watchdog *watchdog = &cluster->watchdog;
+  ic_meter *meter = ic_watchdog_enter(watchdog, isolate);
+  int64_t end_ns = ic_deadline_ns(PATIENCE_MS);
+  while (!atomic_load(&isolate->killed) && ic_now_ns() < end_ns) {
+  }
+  ic_watchdog_leave(meter);
+  ic_watchdog_thread_ends(watchdog);
+  return NULL;
+}
+
+static void run_measured(void *(*run)(void *argument), ic_isolate *isolate) {
+  ic_thread thread;
+  ic_watchdog_start(&cluster->watchdog);
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, run, isolate) == IC_OK);
+  ic_thread_join(thread);
+}
+
+static void a_call_has_its_time(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_ns = 20 * IC_NS_PER_MS}, false);
+  CALL(run_measured(one_long_call, isolate));
+  CHECK(strcmp(atomic_load(&isolate->killed), "cpu") == 0);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void many_calls_may_take_longer_than_one(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_ns = 100 * IC_NS_PER_MS}, false);
+  CALL(run_measured(measured_calls, isolate));
+  CHECK(!atomic_load(&isolate->killed));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void a_life_has_its_time(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_total_ns = 20 * IC_NS_PER_MS}, false);
+  for (int i = 0; i < 20 && !atomic_load(&isolate->killed); i++) {
+    CALL(run_measured(measured_calls, isolate));
+  }
+  CHECK(atomic_load(&isolate->killed));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void what_has_no_limit_is_not_measured(void) {
+  set_up();
+  ic_isolate *isolate = start("/a", (ic_limits){0}, false);
+  CHECK(!ic_watchdog_enter(&cluster->watchdog, isolate));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+int main(void) {
+  RUN(kills_one_that_sleeps);
+  RUN(kills_one_of_the_pool_that_sleeps);
+  RUN(kills_one_that_spins);
+  RUN(kills_one_of_the_pool_that_spins);
+  RUN(the_first_reason_stays);
+  RUN(kills_many_at_once);
+  RUN(a_port_is_not_killed);
+  RUN(a_call_has_its_time);
+  RUN(many_calls_may_take_longer_than_one);
+  RUN(a_life_has_its_time);
+  RUN(what_has_no_limit_is_not_measured);
+  return check_report("watchdog");
+}

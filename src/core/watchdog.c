@@ -1,0 +1,295 @@
+// watchdog.c - looks at meters, and pokes what is doomed until it is gone.
+
+#include "core/watchdog.h"
+
+#include <stdlib.h>
+
+enum {
+  TICK_MS = 5,
+  QUIET_TICKS = 40  // goes on looking for so long when nothing is measured
+};
+
+// One for each thread that runs isolates with a limit of CPU time.
+struct ic_meter {
+  // Whom the thread runs, or NULL. The watchdog marks it while it looks at the
+  // isolate, and the thread does not let go of a marked one.
+  _Atomic(ic_isolate *) runs;
+  _Atomic uint64_t calls;  // begun by the thread
+  ic_watchdog *watchdog;
+  ic_thread_clock clock;
+  // Guard: the watchdog's mutex.
+  ic_meter *next;
+  bool is_unused;       // its thread has ended: any may have it
+  uint64_t seen_calls;  // at the last look
+  int64_t began_ns;     // what the clock said when that call was first seen
+  int64_t seen_ns;      // at the last look
+  bool was_seen;
+};
+
+static _Thread_local ic_meter *own_meter;
+
+void ic_watchdog_init(ic_watchdog *watchdog, ic_scheduler *scheduler) {
+  *watchdog = (ic_watchdog){.scheduler = scheduler};
+  ic_parker_init(&watchdog->parker);
+  ic_mutex_init(&watchdog->mutex);
+}
+
+static void rouse(ic_watchdog *watchdog) {
+  if (atomic_load(&watchdog->sleeps) &&
+      atomic_exchange(&watchdog->sleeps, false)) {
+    ic_parker_unpark(&watchdog->parker);
+  }
+}
+
+// --- Meters -----------------------------------------------------------------
+
+static ic_isolate *marked(ic_isolate *isolate) {
+  return (ic_isolate *)((uintptr_t)isolate | 1);
+}
+
+static ic_meter *find_unused_locked(ic_watchdog *watchdog) {
+  ic_meter *meter = watchdog->meters;
+  while (meter && !meter->is_unused)
+    meter = meter->next;
+  if (meter) return meter;
+  meter = calloc(1, sizeof *meter);
+  if (!meter) return NULL;
+  meter->watchdog = watchdog;
+  meter->next = watchdog->meters;
+  watchdog->meters = meter;
+  return meter;
+}
+
+// The calling thread's; it is a thread of this watchdog's cluster only.
+static ic_meter *get_meter(ic_watchdog *watchdog) {
+  if (own_meter && own_meter->watchdog == watchdog) return own_meter;
+  ic_thread_clock clock;
+  if (!ic_thread_get_clock(&clock)) return NULL;
+  ic_mutex_lock(&watchdog->mutex);
+  ic_meter *meter = find_unused_locked(watchdog);
+  if (meter) {
+    meter->is_unused = false;
+    meter->was_seen = false;
+    meter->clock = clock;
+  }
+  ic_mutex_unlock(&watchdog->mutex);
+  own_meter = meter;
+  return meter;
+}
+
+void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
+  ic_meter *meter = own_meter;
+  if (!meter || meter->watchdog != watchdog) return;
+  own_meter = NULL;
+  ic_mutex_lock(&watchdog->mutex);
+  meter->is_unused = true;
+  ic_mutex_unlock(&watchdog->mutex);
+}
+
+// The store into [runs] and the look at [sleeps] pair with fall_asleep's store
+// and its look at every meter: one of both sees the other.
+ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
+  if (isolate->limits.cpu_ns == 0 && isolate->limits.cpu_total_ns == 0) {
+    return NULL;
+  }
+  ic_meter *meter = get_meter(watchdog);
+  if (!meter) return NULL;
+  ic_watchdog_count_call(meter);
+  atomic_store(&meter->runs, isolate);
+  if (atomic_load(&watchdog->sleeps)) rouse(watchdog);
+  return meter;
+}
+
+void ic_watchdog_leave(ic_meter *meter) {
+  if (!meter) return;
+  ic_isolate *runs = atomic_load_explicit(&meter->runs, memory_order_relaxed);
+  runs = (ic_isolate *)((uintptr_t)runs & ~(uintptr_t)1);
+  ic_isolate *expected = runs;
+  while (!atomic_compare_exchange_weak_explicit(&meter->runs, &expected, NULL,
+                                                memory_order_acq_rel,
+                                                memory_order_relaxed)) {
+    expected = runs;
+    ic_thread_relax();
+  }
+}
+
+void ic_watchdog_count_call(ic_meter *meter) {
+  if (!meter) return;
+  uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_relaxed);
+  atomic_store_explicit(&meter->calls, calls + 1, memory_order_release);
+}
+
+// --- Killing ----------------------------------------------------------------
+
+static void doom_locked(ic_watchdog *watchdog, ic_isolate *isolate,
+                        const char *reason) {
+  ic_isolate_condemn(isolate, reason);
+  if (isolate->is_doomed) return;
+  isolate->is_doomed = true;
+  isolate->next_doomed = watchdog->doomed;
+  watchdog->doomed = ic_isolate_hold(isolate);
+}
+
+// Interrupts whoever is doomed; those that have ended are so no more, and given
+// to the caller.
+static ic_isolate *poke_all_locked(ic_watchdog *watchdog) {
+  ic_isolate *gone = NULL;
+  ic_isolate **link = &watchdog->doomed;
+  while (*link) {
+    ic_isolate *isolate = *link;
+    if (ic_scheduler_poke(watchdog->scheduler, isolate)) {
+      link = &isolate->next_doomed;
+      continue;
+    }
+    *link = isolate->next_doomed;
+    isolate->next_doomed = gone;
+    gone = isolate;
+  }
+  return gone;
+}
+
+static void release_all(ic_isolate *isolate) {
+  while (isolate) {
+    ic_isolate *next = isolate->next_doomed;
+    ic_isolate_release(isolate);
+    isolate = next;
+  }
+}
+
+ic_status ic_watchdog_kill(ic_watchdog *watchdog, ic_isolate *isolate,
+                           const char *reason) {
+  ic_isolate_condemn(isolate, reason);
+  ic_status status = ic_watchdog_start(watchdog);
+  if (status != IC_OK) {
+    ic_scheduler_poke(watchdog->scheduler, isolate);
+    return status;
+  }
+  ic_mutex_lock(&watchdog->mutex);
+  doom_locked(watchdog, isolate, reason);
+  ic_mutex_unlock(&watchdog->mutex);
+  // At once, where it is between two ticks too.
+  atomic_store(&watchdog->sleeps, false);
+  ic_parker_unpark(&watchdog->parker);
+  return IC_OK;
+}
+
+// --- Looking ----------------------------------------------------------------
+
+static bool is_over(const ic_isolate *isolate, int64_t call_ns,
+                    int64_t total_ns) {
+  const ic_limits *limits = &isolate->limits;
+  return (limits->cpu_ns > 0 && call_ns >= limits->cpu_ns) ||
+         (limits->cpu_total_ns > 0 && total_ns >= limits->cpu_total_ns);
+}
+
+// Whether an isolate runs on the meter's thread; if it is over its time, it is
+// doomed.
+static bool look_locked(ic_meter *meter) {
+  ic_isolate *isolate = atomic_load(&meter->runs);
+  uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_acquire);
+  int64_t now_ns;
+  if (!isolate || !atomic_compare_exchange_strong(&meter->runs, &isolate,
+                                                  marked(isolate))) {
+    meter->was_seen = false;
+    // A worker that has ended does not say so.
+    if (!ic_thread_read_clock(meter->clock, &now_ns)) meter->is_unused = true;
+    return false;
+  }
+  if (ic_thread_read_clock(meter->clock, &now_ns)) {
+    int64_t used_ns = meter->was_seen ? now_ns - meter->seen_ns : 0;
+    int64_t total_ns =
+        atomic_fetch_add(&isolate->cpu_used_ns, used_ns) + used_ns;
+    if (!meter->was_seen || calls != meter->seen_calls) {
+      meter->seen_calls = calls;
+      meter->began_ns = now_ns;
+    }
+    meter->was_seen = true;
+    meter->seen_ns = now_ns;
+    if (is_over(isolate, now_ns - meter->began_ns, total_ns)) {
+      doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
+    }
+  }
+  atomic_store_explicit(&meter->runs, isolate, memory_order_release);
+  return true;
+}
+
+static bool look_at_all_locked(ic_watchdog *watchdog) {
+  bool any = false;
+  for (ic_meter *meter = watchdog->meters; meter; meter = meter->next) {
+    any |= look_locked(meter);
+  }
+  return any;
+}
+
+static bool look(ic_watchdog *watchdog) {
+  ic_mutex_lock(&watchdog->mutex);
+  bool any = look_at_all_locked(watchdog);
+  ic_isolate *gone = poke_all_locked(watchdog);
+  any |= watchdog->doomed != NULL;
+  ic_mutex_unlock(&watchdog->mutex);
+  release_all(gone);
+  return any;
+}
+
+static bool fall_asleep(ic_watchdog *watchdog) {
+  atomic_store(&watchdog->sleeps, true);
+  ic_mutex_lock(&watchdog->mutex);
+  bool any = watchdog->doomed != NULL;
+  for (ic_meter *meter = watchdog->meters; meter && !any; meter = meter->next) {
+    any = atomic_load(&meter->runs) != NULL;
+  }
+  ic_mutex_unlock(&watchdog->mutex);
+  if (any) atomic_store(&watchdog->sleeps, false);
+  return !any;
+}
+
+static void *run(void *argument) {
+  ic_watchdog *watchdog = argument;
+  unsigned quiet_ticks = 0;
+  while (!atomic_load(&watchdog->stopping)) {
+    quiet_ticks = look(watchdog) ? 0 : quiet_ticks + 1;
+    bool sleeps = quiet_ticks >= QUIET_TICKS && fall_asleep(watchdog);
+    ic_parker_park(&watchdog->parker,
+                   sleeps ? IC_NEVER : ic_deadline_ns(TICK_MS));
+    atomic_store(&watchdog->sleeps, false);
+    if (sleeps) quiet_ticks = 0;
+  }
+  return NULL;
+}
+
+ic_status ic_watchdog_start(ic_watchdog *watchdog) {
+  ic_status status = IC_OK;
+  ic_mutex_lock(&watchdog->mutex);
+  if (atomic_load(&watchdog->stopping)) {
+    status = IC_DOWN;
+  } else if (!watchdog->has_thread) {
+    status =
+        ic_thread_start(&watchdog->thread, IC_SMALL_STACK_BYTES, run, watchdog);
+    watchdog->has_thread = status == IC_OK;
+  }
+  ic_mutex_unlock(&watchdog->mutex);
+  return status;
+}
+
+void ic_watchdog_stop(ic_watchdog *watchdog) {
+  ic_mutex_lock(&watchdog->mutex);
+  atomic_store(&watchdog->stopping, true);
+  bool has_thread = watchdog->has_thread;
+  watchdog->has_thread = false;
+  ic_mutex_unlock(&watchdog->mutex);
+  if (has_thread) {
+    ic_parker_unpark(&watchdog->parker);
+    ic_thread_join(watchdog->thread);
+  }
+  release_all(watchdog->doomed);
+  watchdog->doomed = NULL;
+}
+
+void ic_watchdog_fini(ic_watchdog *watchdog) {
+  while (watchdog->meters) {
+    ic_meter *meter = watchdog->meters;
+    watchdog->meters = meter->next;
+    free(meter);
+  }
+  ic_mutex_fini(&watchdog->mutex);
+}
