@@ -35,6 +35,22 @@ local clusters = {} ---@type table<integer, isolate_cluster.Cluster>
 ---@type table<isolate_cluster.Cluster, isolate_cluster.ClusterState>
 local states = setmetatable({}, { __mode = "k" })
 
+local exitIsOurs = false
+
+-- From the first cluster on os.exit ends the process only after all clusters
+-- have been shut down. What it refuses, it refuses at once.
+local function takeExit()
+  if exitIsOurs then return end
+  exitIsOurs = true
+  local exit = os.exit
+  os.exit = function(code, ...)  -- luacheck: ignore 122
+    local isCode = code == nil or type(code) == "boolean"
+      or math.tointeger(code) ~= nil
+    if isCode then core.shutdownAll(DEFAULT_SHUTDOWN_TIMEOUT) end
+    return exit(code, ...)
+  end
+end
+
 ---Starts a cluster of one node; it is up when this returns.
 ---@return isolate_cluster.Cluster
 ---@param sandbox string? what confines an isolate whose spawn does not say
@@ -42,6 +58,7 @@ local states = setmetatable({}, { __mode = "k" })
 function Cluster.new(isShared, threads, sandbox, limits)
   local handle = core.newCluster(isShared, threads, limits)
   if sandbox then core.setDefaultSandbox(handle, sandbox) end
+  takeExit()
   local cluster = setmetatable({}, Cluster)
   local streams = {}
   local function watch()

@@ -20,8 +20,8 @@ local function checkThreads(threads)
 end
 
 ---Starts a cluster of one node; it is up when this returns.
----@param options? { thread?: "own"|"shared", threads?: integer,
----sandbox?: any } what runs and confines an isolate if its spawn does not say; how many isolates
+---@param options? { thread?: "own"|"shared", threads?: integer, sandbox?: any }
+---what runs and confines an isolate if its spawn does not say; how many
 ---the pool runs at once, as many as there are cores if none is given
 ---@return isolate_cluster.Cluster
 function IsolateCluster.singleNode(options)

@@ -38,9 +38,6 @@ local OPTIONS = { base = true, globals = true, require = true, reach = true,
   sourceSize = true }
 local SOURCE_SIZE = 1024 * 1024
 
----Of a sandboxed isolate without a limit of its own or the cluster's.
-sandbox.MEMORY = "64MB"
-
 ---What an isolate's sandbox allows besides ALLOWED.
 ---@class isolate_cluster.Sandbox
 ---@field globals table<string, true> by name: "io", "os.getenv"

@@ -25,8 +25,20 @@ static void has_the_error_where_a_large_limit_says(void) {
   CHECK(ic_limits_soft_bytes(&limits) == (size_t)64 << 20);
 }
 
+static void meet_at_the_smaller_one(void) {
+  ic_limits limits = {.memory_bytes = 5, .cpu_ns = 9, .mailbox_bytes = 7};
+  ic_limits most = {.memory_bytes = 9, .cpu_ns = 5, .cpu_total_ns = 3};
+  ic_limits_meet(&limits, &most);
+  CHECK(limits.memory_bytes == 5);
+  CHECK(limits.cpu_ns == 5);
+  CHECK(limits.cpu_total_ns == 3);
+  CHECK(limits.mailbox_bytes == 7);
+  CHECK(limits.mailbox_messages == 0);
+}
+
 int main(void) {
   RUN(has_room_for_an_error);
   RUN(has_the_error_where_a_large_limit_says);
+  RUN(meet_at_the_smaller_one);
   return check_report("limits");
 }

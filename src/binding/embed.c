@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "binding/body.h"
+#include "binding/sandbox.h"
 #include "core/path.h"
 
 static bool copy_text(const char *text, char **out) {
@@ -83,6 +84,9 @@ ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
   }
   ic_entry entry;
   status = copy_entry(options, &cluster->sandbox, &entry);
+  if (entry.sandbox.data && start.limits.memory_bytes == 0) {
+    start.limits.memory_bytes = IC_SANDBOX_MEMORY_BYTES;
+  }
   ic_lua_body *body = status == IC_OK ? ic_body_new(&entry) : NULL;
   if (body) status = ic_isolate_new("(spawn)", &start.spawner);
   if (!body || status != IC_OK) {

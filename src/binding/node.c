@@ -296,6 +296,14 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
   return 3;
 }
 
+// A sandboxed isolate has a limit of memory, and what it spawns no wider ones.
+static void confine_limits(const ic_lua_body *spawner, ic_limits *limits) {
+  if (spawner->is_confined) {
+    ic_limits_meet(limits, &spawner->base.isolate->limits);
+  }
+  if (limits->memory_bytes == 0) limits->memory_bytes = IC_SANDBOX_MEMORY_BYTES;
+}
+
 // spawn(handle, path | nil, kind, entry, properties | nil, request,
 //       isShared | nil, isSupervised | nil, sandbox | nil, limits | nil)
 //   -> ref | nil, message, code | false: the outcome comes as an event
@@ -339,6 +347,7 @@ static int spawn(lua_State *L) {
   }
   ic_entry entry;
   status = read_entry(L, 7, kind, &entry);
+  if (entry.sandbox.data) confine_limits(body, &start.limits);
   ic_lua_body *created = status == IC_OK ? ic_body_new(&entry) : NULL;
   if (!created) {
     ic_message_free(start.properties);
@@ -377,6 +386,12 @@ static int begin_shutdown(lua_State *L) {
 static int end_shutdown(lua_State *L) {
   lua_pushboolean(L, ic_cluster_end_shutdown(check_cluster(L)));
   return 1;
+}
+
+// shutdownAll(seconds): all clusters of the process; waits for their ends
+static int shutdown_all(lua_State *L) {
+  ic_cluster_shutdown_all((int64_t)(luaL_checknumber(L, 1) * 1000));
+  return 0;
 }
 
 // liveIsolates(handle) -> how many isolates are left, those that load included
@@ -456,6 +471,7 @@ void ic_node_open(lua_State *L) {
       {"spawn", spawn},
       {"beginShutdown", begin_shutdown},
       {"endShutdown", end_shutdown},
+      {"shutdownAll", shutdown_all},
       {"liveIsolates", live_isolates},
       {"stats", stats},
       {NULL, NULL}};

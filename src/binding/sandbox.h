@@ -14,6 +14,9 @@
 // Stack: [-0, +0]. Raises.
 void ic_sandbox_apply(lua_State *L, ic_lua_body *body);
 
+// Of a sandboxed isolate without a limit.
+enum { IC_SANDBOX_MEMORY_BYTES = 64 << 20 };
+
 // Adds confine and isConfined to the table on the top; below it
 // is the body. Stack: [-0, +0]. Raises memory errors.
 void ic_sandbox_open(lua_State *L);

@@ -14,4 +14,7 @@
 size_t ic_limits_soft_bytes(const ic_limits *limits);
 size_t ic_limits_hard_bytes(const ic_limits *limits);
 
+// Makes [limits] no wider than [most].
+void ic_limits_meet(ic_limits *limits, const ic_limits *most);
+
 #endif
