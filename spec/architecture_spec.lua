@@ -10,7 +10,8 @@ local CORE_FLOORS = {
   "status", "sync", "block", "arena", "buffer", "codec", "path", "limits",
   "message", "mailbox", "isolate", "watch", "wait", "ref", "reader", "turn", "alarms",
   "run_queue", "worker",
-  "monitor", "pool", "simulator", "scheduler", "watchdog", "registry", "cluster", "death",
+  "monitor", "pool", "simulator", "scheduler", "watchdog", "registry",
+  "supervision", "cluster", "death",
   "simulated", "port",
 }
 

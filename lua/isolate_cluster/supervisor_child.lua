@@ -95,8 +95,7 @@ function Child:stop()
       awaitEnd(self, shutdown)
     end
     if not self.outcome then
-      -- TODO(limits): until core.kill is there, this only waits.
-      if core.kill then core.kill(self.ref) end
+      core.kill(self.ref)
       awaitEnd(self)
     end
   end

@@ -480,73 +480,6 @@ static void no_memory_leaves_nothing(void) {
   }
 }
 
-// --- Supervisors ------------------------------------------------------------
-
-// NULL where it can't come up.
-static ic_isolate *publish_under(ic_isolate *supervisor, const char *path) {
-  ic_isolate *isolate = reserve(path);
-  ic_registry_supervise(&registry, isolate, supervisor);
-  ic_status status = ic_registry_publish(&registry, isolate, NULL);
-  return status == IC_OK ? isolate : NULL;
-}
-
-static void supervised_ones_are_asked_to_end_by_their_supervisor(void) {
-  set_up();
-  ic_isolate *supervisor = publish("/s");
-  ic_isolate *child = publish_under(supervisor, "/s/a");
-  ic_isolate *other = publish("/b");
-  heard(supervisor), heard(child), heard(other);
-  ic_registry_tell_all(&registry, IC_MESSAGE_SHUTDOWN);
-  CHECK(hears(supervisor, "-;"));
-  CHECK(hears(child, ""));
-  CHECK(hears(other, "-;"));
-  end(supervisor);
-  heard(child);
-  ic_registry_tell_all(&registry, IC_MESSAGE_SHUTDOWN);
-  CHECK(hears(child, "-;"));
-  end(child);
-  end(other);
-  tear_down();
-}
-
-static void none_comes_up_under_a_supervisor_that_has_ended(void) {
-  set_up();
-  ic_isolate *supervisor = publish("/s");
-  ic_isolate *child = reserve("/s/a");
-  ic_registry_supervise(&registry, child, supervisor);
-  end(supervisor);
-  CHECK(ic_registry_publish(&registry, child, NULL) == IC_DOWN);
-  CHECK(find_status("/s/a") == IC_NOT_FOUND);
-  end(child);
-  tear_down();
-}
-
-static void gives_the_supervised_one_after_the_other(void) {
-  set_up();
-  ic_isolate *supervisor = publish("/s");
-  ic_isolate *other = publish("/b");
-  CHECK(ic_registry_next_supervised(&registry, supervisor) == NULL);
-  ic_isolate *child = publish_under(supervisor, "/s/a");
-  ic_isolate *loading = reserve("/s/b");
-  ic_registry_supervise(&registry, loading, supervisor);
-  bool has_child = false, has_loading = false;
-  ic_isolate *next;
-  while ((next = ic_registry_next_supervised(&registry, supervisor)) != NULL) {
-    has_child |= next == child;
-    has_loading |= next == loading;
-    ic_isolate_condemn(next, IC_REASON_KILLED);
-    ic_isolate_release(next);
-  }
-  CHECK(has_child);
-  CHECK(has_loading);
-  CHECK(ic_registry_next_supervised(&registry, other) == NULL);
-  end(child);
-  end(loading);
-  end(supervisor);
-  end(other);
-  tear_down();
-}
-
 int main(void) {
   RUN(finds_what_was_published);
   RUN(a_path_is_in_use_from_the_reservation_to_the_end);
@@ -569,8 +502,5 @@ int main(void) {
   RUN(waits_until_nobody_is_left_or_the_time_is_up);
   RUN(counts_who_came_and_went);
   RUN(no_memory_leaves_nothing);
-  RUN(supervised_ones_are_asked_to_end_by_their_supervisor);
-  RUN(none_comes_up_under_a_supervisor_that_has_ended);
-  RUN(gives_the_supervised_one_after_the_other);
   return check_report("registry");
 }

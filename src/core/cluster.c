@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "core/ref.h"
+#include "core/supervision.h"
 
 // After its timeout a shutdown gives killed isolates this long to notice, and
 // signals them again in between, as a signal can come where it has no effect.
@@ -205,6 +206,18 @@ void ic_cluster_drop(ic_cluster *cluster, ic_message *chain) {
   if (dropped > 0) ic_registry_count_dead(&cluster->registry, dropped);
 }
 
+// Whom it still supervises ends now, and only then is its own end told.
+static void end_supervised(const ic_isolate *supervisor) {
+  ic_cluster *cluster = supervisor->cluster;
+  ic_isolate *child;
+  while ((child = ic_supervision_next(&cluster->registry, supervisor)) !=
+         NULL) {
+    ic_isolate_condemn(child, IC_REASON_KILLED);
+    ic_cluster_kill(cluster, child, IC_REASON_KILLED);
+    ic_isolate_release(child);
+  }
+}
+
 // The mailbox is closed first, so that nothing is sent to what is being freed;
 // the down is told last, when nothing of the isolate is left.
 static void life_end(ic_isolate *isolate) {
@@ -214,6 +227,7 @@ static void life_end(ic_isolate *isolate) {
   isolate->body->class->free(isolate->body);
   if (!isolate->pool) ic_watchdog_thread_ends(&isolate->cluster->watchdog);
   ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
+  end_supervised(isolate);
 }
 
 static const ic_life life = {life_load, life_end, ic_cluster_release};
@@ -251,7 +265,7 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
                         ic_start *start, char **text) {
   isolate->cluster = cluster;
   if (start->supervised) {
-    ic_registry_supervise(&cluster->registry, isolate, start->spawner);
+    ic_supervision_begin(&cluster->registry, isolate, start->spawner);
   }
   isolate->life = &life;
   isolate->limits = start->limits;

@@ -63,7 +63,7 @@ typedef struct {
   // the outcome then comes to [spawner] as a SPAWNED message with [request].
   bool load_later;
   bool shared;      // run by the pool
-  bool supervised;  // by [spawner]: see ic_registry_supervise
+  bool supervised;  // by [spawner]: see supervision.h
   ic_limits limits;
   ic_isolate *spawner;
   uint64_t request;

@@ -94,6 +94,7 @@ enum { IC_WATCH_UP = 1, IC_WATCH_DOWN = 2, IC_WATCH_NODE = 4 };
 typedef enum {
   IC_STAGE_RESERVED,  // has its path, is not to be found
   IC_STAGE_LIVE,
+  IC_STAGE_LEAVING,  // has ended, and waits for those that it supervises
   IC_STAGE_ENDED
 } ic_stage;
 
@@ -134,7 +135,7 @@ struct ic_isolate {
   ic_watch *watches;   // who waits for the end; see watch.h
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
-  bool supervises;     // is, or was, the supervisor of others
+  size_t supervised;   // whose supervisor it is, and that have not ended
   ic_isolate *next_in_bucket;
 
   // When it wants to run though nothing comes. Written by whoever runs it, before

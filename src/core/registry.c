@@ -252,14 +252,6 @@ ic_status ic_registry_reserve(ic_registry *registry, const char *path,
   return status;
 }
 
-void ic_registry_supervise(ic_registry *registry, ic_isolate *isolate,
-                           ic_isolate *supervisor) {
-  ic_mutex_lock(&registry->mutex);
-  isolate->supervisor = ic_isolate_hold(supervisor);
-  supervisor->supervises = true;
-  ic_mutex_unlock(&registry->mutex);
-}
-
 static bool has_live_supervisor(const ic_isolate *isolate) {
   return isolate->supervisor && isolate->supervisor->stage == IC_STAGE_LIVE;
 }
@@ -297,42 +289,69 @@ ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
 
 static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
   ic_totals *totals = &registry->totals;
-  if (isolate->stage == IC_STAGE_LIVE && !isolate->is_port) totals->ended++;
+  bool lived = isolate->stage != IC_STAGE_RESERVED;
+  if (lived && !isolate->is_port) totals->ended++;
   totals->sent += ic_counted(&isolate->sent);
   totals->received += ic_counted(&isolate->received);
   totals->late_replies += ic_counted(&isolate->late_replies);
 }
 
-void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
-                        const char *reason, ic_error *error) {
-  ic_ref_list sleepers = {0};
-  ic_mutex_lock(&registry->mutex);
-  if (isolate->stage == IC_STAGE_ENDED) {
-    ic_mutex_unlock(&registry->mutex);
-    free(error);
-    return;
-  }
+static void remove_locked(ic_registry *registry, ic_isolate *isolate,
+                          ic_ref_list *sleepers) {
   count_ended_locked(registry, isolate);
-  bool was_found = isolate->stage == IC_STAGE_LIVE && isolate->in_map;
+  bool was_found = isolate->stage != IC_STAGE_RESERVED && isolate->in_map;
   isolate->stage = IC_STAGE_ENDED;
-  isolate->reason = reason;
-  isolate->error = error;
   watch_locked(registry, isolate, 0);
   if (isolate->in_map) drop_path_locked(registry, isolate);
   if (was_found) {
     registry->version++;
     tell_watchers_locked(registry, IC_WATCH_DOWN, IC_MESSAGE_DOWN, isolate,
-                         &sleepers);
+                         sleepers);
   }
-  tell_waiting_locked(isolate, &sleepers);
+  tell_waiting_locked(isolate, sleepers);
   if (!isolate->is_port && --registry->isolates == 0) {
     tell_watchers_locked(registry, IC_WATCH_NODE, IC_MESSAGE_NODE_EMPTY, NULL,
-                         &sleepers);
+                         sleepers);
     ic_condition_broadcast(&registry->changed);
+  }
+}
+
+// The supervisor of one that has ended, if it waits only for that; or NULL.
+static ic_isolate *last_waited_for_locked(const ic_isolate *ended) {
+  ic_isolate *supervisor = ended->supervisor;
+  if (!supervisor || --supervisor->supervised > 0) return NULL;
+  return supervisor->stage == IC_STAGE_LEAVING ? supervisor : NULL;
+}
+
+void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
+                        const char *reason, ic_error *error) {
+  ic_ref_list sleepers = {0};
+  ic_isolate *removed = NULL;  // linked by next_in_bucket, which is free now
+  ic_mutex_lock(&registry->mutex);
+  if (isolate->stage >= IC_STAGE_LEAVING) {
+    ic_mutex_unlock(&registry->mutex);
+    free(error);
+    return;
+  }
+  isolate->reason = reason;
+  isolate->error = error;
+  if (isolate->supervised > 0) {
+    isolate->stage = IC_STAGE_LEAVING;
+    isolate = NULL;
+  }
+  while (isolate) {
+    remove_locked(registry, isolate, &sleepers);
+    isolate->next_in_bucket = removed;
+    removed = isolate;
+    isolate = last_waited_for_locked(isolate);
   }
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
-  ic_isolate_release(isolate);
+  while (removed) {
+    ic_isolate *next = removed->next_in_bucket;
+    ic_isolate_release(removed);
+    removed = next;
+  }
 }
 
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
@@ -406,28 +425,6 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
   }
   *out = list;
   return IC_OK;
-}
-
-static ic_isolate *next_supervised_locked(ic_registry *registry,
-                                          const ic_isolate *supervisor) {
-  if (!supervisor->supervises) return NULL;
-  for (size_t i = 0; i < registry->bucket_count; i++) {
-    for (ic_isolate *isolate = registry->buckets[i]; isolate;
-         isolate = isolate->next_in_bucket) {
-      if (isolate->supervisor == supervisor && !atomic_load(&isolate->killed)) {
-        return ic_isolate_hold(isolate);
-      }
-    }
-  }
-  return NULL;
-}
-
-ic_isolate *ic_registry_next_supervised(ic_registry *registry,
-                                        const ic_isolate *supervisor) {
-  ic_mutex_lock(&registry->mutex);
-  ic_isolate *isolate = next_supervised_locked(registry, supervisor);
-  ic_mutex_unlock(&registry->mutex);
-  return isolate;
 }
 
 uint64_t ic_registry_version(ic_registry *registry) {

@@ -61,12 +61,6 @@ void ic_registry_fini(ic_registry *registry);
 ic_status ic_registry_reserve(ic_registry *registry, const char *path,
                               bool is_port, ic_isolate **out);
 
-// Makes [supervisor] that of [isolate], which nobody can find yet: it is not
-// asked to end with all others as long as the supervisor lives, and it can't
-// come up, or stay, when that has ended.
-void ic_registry_supervise(ic_registry *registry, ic_isolate *isolate,
-                           ic_isolate *supervisor);
-
 // Makes [isolate] findable and tells those who watch. [start], which may be
 // NULL, becomes its first message. An isolate watches ups and downs from the
 // beginning, so that none is missed until it has said what it wants.
@@ -78,7 +72,8 @@ ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
 
 // Ends the life of [isolate]: frees the path, tells those who watch; the one
 // way in which a death is told. Does nothing the second time. A port without a
-// path is forgotten likewise.
+// path is forgotten likewise. For one that supervises others it does so when the
+// last of them is removed, so that who starts it again finds their paths free.
 // Ownership: takes the registry's user of [isolate], which may free it, and
 //            [error], which may be NULL.
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
@@ -100,11 +95,6 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
 
 // A number that rises with each up and down.
 uint64_t ic_registry_version(ic_registry *registry);
-
-// One that [supervisor] supervises and that is not killed yet, counted for the
-// caller, or NULL. Those that still load are among them. It needs no memory.
-ic_isolate *ic_registry_next_supervised(ic_registry *registry,
-                                        const ic_isolate *supervisor);
 
 // Sends an event to every live isolate but those that a live one supervises.
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind);
