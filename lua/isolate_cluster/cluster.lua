@@ -31,6 +31,7 @@ local clusters = {} ---@type table<integer, isolate_cluster.Cluster>
 ---@field handle userdata
 ---@field streams table<string, isolate_cluster.Stream>
 ---@field waiters table<integer, true> tickets that an event of the node wakes
+---@field more table<string, any>? what else it has, where it is under test
 
 ---@type table<isolate_cluster.Cluster, isolate_cluster.ClusterState>
 local states = setmetatable({}, { __mode = "k" })
@@ -74,6 +75,14 @@ function Cluster.new(isShared, threads, sandbox, limits)
   return cluster
 end
 
+---Gives a cluster more methods and fields of its own, for testing; its handle.
+---@param more table<string, any>
+function Cluster.extend(cluster, more)
+  local state = states[cluster]
+  state.more = more
+  return state.handle
+end
+
 local function emit(name, key, ...)
   local cluster = clusters[key]
   if cluster then states[cluster].streams[name]:emit(...) end
@@ -106,9 +115,10 @@ core.on("nodeDown", function(key)
 end)
 
 function Cluster:__index(name)
-  local value = Cluster[name]
-  if value ~= nil then return value end
   local state = states[self]
+  local value = state.more and state.more[name]
+  if value == nil then value = Cluster[name] end
+  if value ~= nil then return value end
   if name == "up" then return core.isUp(state.handle) end
   value = state.streams[name]
   if value ~= nil then return value end

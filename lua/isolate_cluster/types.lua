@@ -474,4 +474,87 @@ local Message = {}
 ---@return true? sent, string? message, isolate_cluster.Code? code
 function Message:reply(value) end
 
+-- --- Testing ------------------------------------------------------------------
+
+---What `require "isolate_cluster.testing"` returns.
+---@class isolate_cluster.Testing
+local Testing = {}
+
+---@class isolate_cluster.TestOptions: isolate_cluster.NodeOptions
+---@field seed? integer makes a simulator run the isolates, in the seed's order
+---@field time? "real"|"virtual" virtual if there is a seed
+
+---Starts a cluster for a test.
+---@param options? isolate_cluster.TestOptions
+---@return isolate_cluster.TestCluster
+function Testing.cluster(options) end
+
+---For after each test: shuts its clusters down; raises if anything is left.
+function Testing.finish() end
+
+---Calls fn with a new cluster for each seed; raises for the first that fails.
+---@param n integer
+---@param fn fun(cluster: isolate_cluster.TestCluster, seed: integer)
+---@param options? isolate_cluster.TestOptions
+function Testing.seeds(n, fn, options) end
+
+---@class isolate_cluster.TestCluster: isolate_cluster.Cluster
+---@field seed integer|false false where threads run the isolates
+---@field time "real"|"virtual"
+local TestCluster = {}
+
+---An isolate that records what it is sent.
+---@param path? isolate_cluster.Path
+---@return isolate_cluster.Probe
+function TestCluster:probe(path) end
+
+---Lets time go by, then settles.
+---@param seconds number
+---@return true? settled, string? message, isolate_cluster.Code? code
+function TestCluster:advance(seconds) end
+
+---What isolates, or those at the path, have written to stdout and stderr.
+---@param path? isolate_cluster.Path
+---@return string
+function TestCluster:output(path) end
+
+---The errors that nobody caught.
+---@param path? isolate_cluster.Path
+---@return { path: string, text: string }[]
+function TestCluster:errors(path) end
+
+---What isolates did in which order; only of a simulated cluster.
+---@return string[] lines
+function TestCluster:trace() end
+
+---All that is known after a failure.
+---@return string
+function TestCluster:report() end
+
+---@class isolate_cluster.Probe
+---@field ref isolate_cluster.Ref
+local Probe = {}
+
+---@class isolate_cluster.Probed
+---@field content isolate_cluster.Value
+---@field sender isolate_cluster.Ref?
+---@field type string?
+---@field correlationId isolate_cluster.Value
+---@field replyTo isolate_cluster.Ref?
+
+---Waits for a message that equals a value, or that a predicate takes, and takes it.
+---@param wanted isolate_cluster.Value|fun(value: any, message: isolate_cluster.Probed): any
+---@param timeout? number seconds; 10 if none is given
+---@return isolate_cluster.Value content, isolate_cluster.Probed message
+function Probe:expect(wanted, timeout) end
+
+---Settles, and raises if a message is there that no expect has taken.
+---@param timeout? number seconds; 10 if none is given
+---@return true
+function Probe:none(timeout) end
+
+---All that has come by now.
+---@return isolate_cluster.Value[] values, isolate_cluster.Probed[] messages
+function Probe:messages() end
+
 return IsolateCluster

@@ -145,13 +145,14 @@ static int load(lua_State *L) {
   luaL_openlibs(L);
   set_package_field(L, "path", body->entry.package_path);
   set_package_field(L, "cpath", body->entry.package_cpath);
-  ic_output_install(&body->output, L);
+  const ic_isolate *isolate = body->base.isolate;
+  ic_output_install(&body->output, L, isolate->cluster->capture, isolate->path);
   ic_process_install(L);
   lua_pushlightuserdata(L, body);
   ic_coroutine_install(L);
   ic_module_install(L);
   lua_settop(L, 0);
-  preload_c_modules(L, body->base.isolate->cluster);
+  preload_c_modules(L, isolate->cluster);
   ic_module_require(L, "isolate_cluster.isolate");
   ic_sandbox_apply(L, body);
   lua_gc(L, LUA_GCRESTART);

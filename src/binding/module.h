@@ -42,4 +42,7 @@ void ic_module_disown(ic_host *host);
 // Opens the module in a host script's state: the module's table.
 IC_API int luaopen_isolate_cluster(lua_State *L);
 
+// Likewise, where `require "isolate_cluster.testing"` comes first.
+IC_API int luaopen_isolate_cluster_testing(lua_State *L);
+
 #endif

@@ -12,14 +12,6 @@
 // A line that grows beyond this is let go in pieces.
 enum { LONGEST_LINE = 1 << 20 };
 
-static void emit(ic_output_stream *stream, const char *bytes, size_t size) {
-  flockfile(stream->target);
-  if (stream->size > 0) fwrite(stream->line, 1, stream->size, stream->target);
-  if (size > 0) fwrite(bytes, 1, size, stream->target);
-  funlockfile(stream->target);
-  stream->size = 0;
-}
-
 static int keep(ic_output_stream *stream, const char *bytes, size_t size) {
   size_t needed = stream->size + size;
   if (needed > LONGEST_LINE) return 0;
@@ -32,6 +24,33 @@ static int keep(ic_output_stream *stream, const char *bytes, size_t size) {
   memcpy(stream->line + stream->size, bytes, size);
   stream->size = needed;
   return 1;
+}
+
+// The whole line in one piece, where there is memory to put it together.
+static void emit_captured(ic_output_stream *stream, const char *bytes,
+                          size_t size) {
+  if (stream->size > 0 && keep(stream, bytes, size)) size = 0;
+  ic_capture *capture = stream->capture;
+  if (stream->size > 0) {
+    ic_capture_add(capture, stream->kind, stream->path, stream->line,
+                   stream->size);
+  }
+  if (size > 0) {
+    ic_capture_add(capture, stream->kind, stream->path, bytes, size);
+  }
+  stream->size = 0;
+}
+
+static void emit(ic_output_stream *stream, const char *bytes, size_t size) {
+  if (stream->capture) {
+    emit_captured(stream, bytes, size);
+    return;
+  }
+  flockfile(stream->target);
+  if (stream->size > 0) fwrite(stream->line, 1, stream->size, stream->target);
+  if (size > 0) fwrite(bytes, 1, size, stream->target);
+  funlockfile(stream->target);
+  stream->size = 0;
 }
 
 static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
@@ -128,7 +147,9 @@ static void wrap_flush(lua_State *L, ic_output *output, const char *name) {
 }
 
 // Pushes a file handle for a new stream whose lines go to [target].
-static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target) {
+static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target,
+                        ic_captured_kind kind) {
+  stream->kind = kind;
   luaL_Stream *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   handle->closef = NULL;  // is closed, until all of it is there
   luaL_setmetatable(L, LUA_FILEHANDLE);
@@ -149,15 +170,18 @@ void ic_output_install_print(lua_State *L, FILE *file) {
   lua_setglobal(L, "print");
 }
 
-void ic_output_install(ic_output *output, lua_State *L) {
+void ic_output_install(ic_output *output, lua_State *L, ic_capture *capture,
+                       const char *path) {
+  output->out.capture = output->err.capture = capture;
+  output->out.path = output->err.path = path;
   lua_getglobal(L, "io");
-  push_stream(L, &output->out, stdout);
+  push_stream(L, &output->out, stdout, IC_CAPTURED_OUTPUT);
   lua_getfield(L, -2, "output");
   lua_pushvalue(L, -2);
   lua_call(L, 1, 0);
   lua_setfield(L, -2, "stdout");
   ic_output_install_print(L, output->out.file);
-  push_stream(L, &output->err, stderr);
+  push_stream(L, &output->err, stderr, IC_CAPTURED_ERRORS);
   lua_setfield(L, -2, "stderr");
   wrap_flush(L, output, "flush");
   lua_pop(L, 1);

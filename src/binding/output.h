@@ -12,10 +12,15 @@
 #include <lua.h>
 #include <stdio.h>
 
+#include "core/capture.h"
+
 typedef struct {
-  FILE *file;    // what Lua code writes to; NULL before the install
-  FILE *target;  // the process's stream
-  char *line;    // the beginning of a line that is not complete
+  FILE *file;           // what Lua code writes to; NULL before the install
+  FILE *target;         // the process's stream
+  ic_capture *capture;  // takes what comes in its place; NULL: none
+  ic_captured_kind kind;
+  const char *path;  // the isolate's
+  char *line;        // the beginning of a line that is not complete
   size_t size;
   size_t capacity;
 } ic_output_stream;
@@ -26,9 +31,11 @@ typedef struct {
 } ic_output;
 
 // Makes print, io.write, io.stdout and io.stderr of the state write here. The
-// standard libraries are open.
+// standard libraries are open. Lines go to [capture] as those of [path], which it
+// borrows, or, where that is NULL, to the process's streams.
 // Stack: [-0, +0]. Raises where there is no memory.
-void ic_output_install(ic_output *output, lua_State *L);
+void ic_output_install(ic_output *output, lua_State *L, ic_capture *capture,
+                       const char *path);
 
 // Makes print write whole lines to [file], which outlives the state.
 // Stack: [-0, +0]. Raises where there is no memory.

@@ -525,5 +525,7 @@ void ic_lua_ref_open(lua_State *L) {
   make_type(L, body, own_methods);
   lua_pushvalue(L, table);
   ic_request_open(L, body, own_methods);
+  lua_pushvalue(L, own_methods);
+  lua_setfield(L, table, "refMethods");
   lua_settop(L, table);
 }

@@ -1,4 +1,4 @@
-// simulation.h - simulated clusters, for Lua code.
+// simulation.h - clusters under test, for Lua code: simulated, captured, counted.
 
 #ifndef IC_SIMULATION_H
 #define IC_SIMULATION_H

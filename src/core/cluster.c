@@ -121,6 +121,7 @@ void ic_cluster_release(ic_cluster *cluster) {
   ic_watchdog_stop(&cluster->watchdog);
   ic_scheduler_fini(&cluster->scheduler);
   ic_watchdog_fini(&cluster->watchdog);
+  ic_capture_free(cluster->capture);
   ic_registry_fini(&cluster->registry);
   free_modules(cluster->modules);
   free(cluster->sandbox.data);
@@ -375,6 +376,11 @@ void ic_cluster_totals(ic_cluster *cluster, ic_totals *out, size_t *live) {
 
 bool ic_cluster_report(ic_cluster *cluster, const char *path,
                        const char *text) {
+  if (cluster->capture) {
+    ic_capture_add(cluster->capture, IC_CAPTURED_REPORT, path, text,
+                   strlen(text));
+    return true;
+  }
   if (!cluster->report) return false;
   cluster->report(cluster->report_context, path, text);
   return true;

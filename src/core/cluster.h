@@ -3,6 +3,7 @@
 #ifndef IC_CLUSTER_H
 #define IC_CLUSTER_H
 
+#include "core/capture.h"
 #include "core/registry.h"
 #include "core/watchdog.h"
 
@@ -31,6 +32,9 @@ struct ic_cluster {
   ic_limits limits;  // likewise
   ic_report_function report;
   void *report_context;
+  ic_capture
+      *capture;  // of what isolates print and report; NULL: none. Written
+                 // once, before the first isolate
   // What confines an isolate whose spawn does not say; bytes that only the body
   // understands. Written once, before the first spawn.
   ic_bytes sandbox;

@@ -149,6 +149,8 @@ static ic_status start_simulated(ic_scheduler *scheduler, ic_isolate *isolate) {
   if (status != IC_OK) return status;
   isolate->finish = finish_shared;
   ic_mutex_lock(&scheduler->mutex);
+  isolate->thread = ic_simulator_thread(scheduler->simulator);
+  isolate->thread_known = true;
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
   return IC_OK;

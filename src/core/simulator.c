@@ -70,6 +70,10 @@ void ic_simulator_set_chore(ic_simulator *self, ic_simulator_chore chore,
   self->chore_context = context;
 }
 
+ic_thread ic_simulator_thread(const ic_simulator *self) {
+  return self->driver_thread;
+}
+
 bool ic_simulator_is_mine(const ic_simulator *self) {
   return ic_thread_is_self(self->driver_thread);
 }

@@ -36,6 +36,8 @@ void ic_simulator_free(ic_simulator *simulator);
 void ic_simulator_set_chore(ic_simulator *simulator, ic_simulator_chore chore,
                             void *context);
 
+ic_thread ic_simulator_thread(const ic_simulator *simulator);  // the driver's
+
 // Whether the calling thread is the driver's.
 bool ic_simulator_is_mine(const ic_simulator *simulator);
 
