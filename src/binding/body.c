@@ -192,7 +192,38 @@ static int push_event(ic_lua_body *body, lua_State *L,
   }
 }
 
+static void pay_sender(ic_lua_body *body) {
+  if (body->owed_count == 0) return;
+  ic_isolate_release_many(body->owed_sender, body->owed_count);
+  body->owed_count = 0;
+}
+
+// Takes the sender's user over from the message: those of one sender in a row
+// are released at once, at the end of the turn at the latest.
+static void owe_sender(ic_lua_body *body, ic_message *message) {
+  ic_isolate *sender = message->sender;
+  if (!sender) return;
+  if (body->owed_sender != sender || body->owed_count == UINT32_MAX) {
+    pay_sender(body);
+    body->owed_sender = sender;
+  }
+  body->owed_count++;
+  message->sender = NULL;
+}
+
+ic_isolate *ic_body_hold_isolate(ic_lua_body *body) {
+  enum { STOCK = 256 };
+  if (body->stock == 0) {
+    ic_isolate_hold_many(body->base.isolate, STOCK);
+    body->stock = STOCK;
+  }
+  body->stock--;
+  return body->base.isolate;
+}
+
 void ic_body_free_current(ic_lua_body *body) {
+  if (!body->current) return;
+  owe_sender(body, body->current);
   ic_message_free(body->current);
   body->current = NULL;
 }
@@ -426,6 +457,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
     lua_settop(L, top);
     if (is_simulated) break;
   }
+  pay_sender(body);
 }
 
 void ic_body_stop(ic_lua_body *body, const char *reason) {
@@ -524,6 +556,8 @@ void ic_body_fini(ic_lua_body *body) {
       ic_message_free_chain(left[i]);
     }
   }
+  pay_sender(body);
+  if (body->stock > 0) ic_isolate_release_many(isolate, body->stock);
   ic_watching_fini(&body->watching);
   ic_requests_fini(&body->requests);
   ic_handed_fini(&body->handed);

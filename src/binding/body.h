@@ -99,6 +99,11 @@ typedef struct {
   bool warnings_are_off;
 
   ic_entry entry;
+  // So that messages don't count their sender one by one.
+  uint32_t stock;           // users of its own isolate, counted in advance
+  ic_isolate *owed_sender;  // whose messages were freed last,
+  uint32_t owed_count;      // and how often it is still counted for them
+
   ic_value_scratch scratch;
   ic_value_hooks hooks;
   ic_watching watching;  // of other isolates' ends
@@ -135,6 +140,10 @@ void ic_body_open(lua_State *L);
 
 // Notes for the cluster's figures how much memory the state uses now.
 void ic_body_count_memory(ic_lua_body *body);
+
+// ic_isolate_hold of the body's own isolate, but of a stock of counts: for each
+// message it costs nothing. What is left of the stock goes back with the body.
+ic_isolate *ic_body_hold_isolate(ic_lua_body *body);
 
 // Frees [body->current], if there is one.
 void ic_body_free_current(ic_lua_body *body);

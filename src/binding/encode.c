@@ -437,6 +437,12 @@ ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const char *name,
                           ic_buffer *out) {
   encoder e = {L, scratch, hooks, name, out, 0, false};
+  int type = lua_type(L, -1);
+  if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN) {
+    ic_status status = write_scalar(&e, -1, type);
+    lua_pop(L, 1);
+    return status;
+  }
   int top = lua_gettop(L);
   size_t size = out->size;
   ic_status status =

@@ -9,13 +9,14 @@
 
 #define REF_TYPE "isolate_cluster.ref"
 
+static const char ref_type;   // its address is in each ref
 static const char cache_key;  // registry: isolate's address -> ref, weak
 
 // --- Making -----------------------------------------------------------------
 
 static ic_lua_ref *new_ref(lua_State *L) {
   ic_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, 1);
-  *ref = (ic_lua_ref){0};
+  *ref = (ic_lua_ref){.type = &ref_type};
   luaL_setmetatable(L, REF_TYPE);
   return ref;
 }
@@ -40,8 +41,13 @@ void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
   lua_remove(L, -2);
 }
 
+// By the userdata's size and first word: to look the metatable up would cost a
+// message as much as the rest of its way.
 ic_lua_ref *ic_lua_ref_test(lua_State *L, int index) {
-  return luaL_testudata(L, index, REF_TYPE);
+  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
+  if (lua_rawlen(L, index) != sizeof(ic_lua_ref)) return NULL;
+  ic_lua_ref *ref = lua_touserdata(L, index);
+  return ref->type == &ref_type ? ref : NULL;
 }
 
 static int free_ref(lua_State *L) {
@@ -230,7 +236,7 @@ ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
   ic_status status = encode(L, body, index, "message", &behind, out);
   if (status != IC_OK) return status;
   ic_message *answer = *out;
-  if (!body->is_host) answer->sender = ic_isolate_hold(body->base.isolate);
+  if (!body->is_host) answer->sender = ic_body_hold_isolate(body);
   if (question->request != 0) {
     answer->kind = IC_MESSAGE_REPLY;
     answer->request = question->request;
@@ -316,7 +322,7 @@ static send_options check_options(lua_State *L, int index) {
 static void set_sender(ic_lua_body *body, ic_message *message,
                        const send_options *options) {
   if (!body->is_host) {
-    message->sender = ic_isolate_hold(body->base.isolate);
+    message->sender = ic_body_hold_isolate(body);
   }
   if (options->reply_to) {
     message->reply_to = ic_isolate_hold(options->reply_to->isolate);
@@ -364,7 +370,7 @@ static int send_request(lua_State *L) {
   ic_status status = encode(L, body, 2, "message", &behind, &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   set_sender(body, message, &(send_options){0});
-  message->reply_to = ic_isolate_hold(body->base.isolate);
+  message->reply_to = ic_body_hold_isolate(body);
   message->request = request;
   if (lua_toboolean(L, 5)) message->kind = IC_MESSAGE_COMMAND;
   return ic_lua_ref_send(L, body, to->isolate, message);
@@ -430,8 +436,8 @@ static int property(lua_State *L) {
 
 // The index of refs: methods (the second upvalue), path and alive.
 static int get_field(lua_State *L) {
-  ic_lua_ref *ref = luaL_checkudata(L, 1, REF_TYPE);
-  lua_settop(L, 2);
+  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
+  luaL_argexpected(L, ref, 1, REF_TYPE);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
   const char *name = lua_tostring(L, 2);

@@ -12,6 +12,7 @@
 #include "binding/body.h"
 
 typedef struct {
+  const void *type;     // tells it from the userdata of others
   ic_isolate *isolate;  // counted; NULL only while it is being made
   uint64_t request;     // 0: none
   uint64_t watch;       // of the requests to it: where to look first; or 0

@@ -6,27 +6,23 @@
 
 #include "binding/value_scratch.h"
 
-// A list that is larger after a call is freed: one huge value must not cost an
-// isolate that memory for the rest of its life.
-#define KEPT_BYTES ((size_t)1 << 20)
-
 void ic_value_scratch_init(ic_value_scratch *scratch) {
   *scratch = (ic_value_scratch){0};
   ic_buffer_init(&scratch->joined, 0);
 }
 
-static void free_list(ic_value_list *list) {
+void ic_value_scratch_free_list(ic_value_list *list) {
   free(list->items);
   *list = (ic_value_list){0};
 }
 
 void ic_value_scratch_fini(ic_value_scratch *scratch) {
-  free_list(&scratch->encode_frames);
-  free_list(&scratch->tables);
-  free_list(&scratch->slots);
-  free_list(&scratch->references);
-  free_list(&scratch->decode_frames);
-  free_list(&scratch->buckets);
+  ic_value_scratch_free_list(&scratch->encode_frames);
+  ic_value_scratch_free_list(&scratch->tables);
+  ic_value_scratch_free_list(&scratch->slots);
+  ic_value_scratch_free_list(&scratch->references);
+  ic_value_scratch_free_list(&scratch->decode_frames);
+  ic_value_scratch_free_list(&scratch->buckets);
   ic_codec_sizes_fini(&scratch->sizes);
   ic_buffer_fini(&scratch->joined);
 }
@@ -48,8 +44,4 @@ ic_status ic_value_scratch_grow(ic_value_list *list, size_t count,
   list->items = items;
   list->capacity = capacity;
   return IC_OK;
-}
-
-void ic_value_scratch_trim_list(ic_value_list *list, size_t item_size) {
-  if (list->capacity > KEPT_BYTES / item_size) free_list(list);
 }

@@ -46,8 +46,12 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   return IC_OK;
 }
 
+void ic_isolate_hold_many(ic_isolate *isolate, uint32_t count) {
+  atomic_fetch_add_explicit(&isolate->users, count, memory_order_relaxed);
+}
+
 ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
-  atomic_fetch_add_explicit(&isolate->users, 1, memory_order_relaxed);
+  ic_isolate_hold_many(isolate, 1);
   return isolate;
 }
 
@@ -71,9 +75,13 @@ static _Thread_local ic_isolate *doomed;
 static _Thread_local bool is_freeing;
 
 void ic_isolate_release(ic_isolate *isolate) {
+  if (isolate) ic_isolate_release_many(isolate, 1);
+}
+
+void ic_isolate_release_many(ic_isolate *isolate, uint32_t count) {
   // acq_rel: the one that frees sees all that the other users wrote.
-  if (!isolate || atomic_fetch_sub_explicit(&isolate->users, 1,
-                                            memory_order_acq_rel) != 1) {
+  if (atomic_fetch_sub_explicit(&isolate->users, count, memory_order_acq_rel) !=
+      count) {
     return;
   }
   isolate->next_in_bucket = doomed;

@@ -21,7 +21,8 @@ enum { OPEN_ARRAY, OPEN_MAP_KEY, OPEN_MAP_VALUE };
 
 ic_status ic_ref_list_add(ic_ref_list *list, ic_isolate *isolate) {
   if (list->count == list->capacity) {
-    size_t capacity = list->capacity * 2 + 4;
+    if (list->capacity > UINT32_MAX / 4) return IC_MEMORY;
+    uint32_t capacity = list->capacity * 2 + 4;
     ic_isolate **items = realloc(list->items, capacity * sizeof *items);
     if (!items) return IC_MEMORY;
     list->items = items;

@@ -45,8 +45,8 @@ typedef enum {
 // Isolates that are counted for as long as the list holds them.
 typedef struct {
   ic_isolate **items;
-  size_t count;
-  size_t capacity;
+  uint32_t count;
+  uint32_t capacity;
 } ic_ref_list;
 
 // Adds [isolate] and counts it. Errors: IC_MEMORY.
@@ -55,25 +55,27 @@ void ic_ref_list_fini(ic_ref_list *list);
 
 typedef struct ic_builder ic_builder;
 
+// What each message needs comes first: it is in the first cache line, which, with
+// the one of the value, is all that goes from the sender's core to the receiver's.
 struct ic_message {
-  ic_message *next;      // the mailbox's, then the receiver's queue
-  ic_isolate *sender;    // counted, or NULL
+  ic_message *next;    // the mailbox's, then the receiver's queue
+  ic_isolate *sender;  // counted, or NULL
+  const uint8_t *bytes;
+  size_t value_size;
   ic_isolate *reply_to;  // counted, or NULL: the sender
   uint64_t request;      // VALUE: which request of [reply_to] it is, 0: none;
                          // REPLY, SPAWNED, ENDED: which one it answers
+  size_t block_size;     // of the block that begins with this header
+  ic_message_kind kind : 8;
+  ic_status status : 8;
+  bool was_sent;       // so it can't be sent once more
+  uint32_t type_size;  // with its NUL; 0: none
+  size_t correlation_size;
+  ic_ref_list refs;
   uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
   const char *reason;    // DOWN, ENDED: static
   char *text;            // SPAWNED: why not; owned, or NULL
-  ic_message_kind kind;
-  ic_status status;
-  uint32_t type_size;  // with its NUL; 0: none
-  size_t value_size;
-  size_t correlation_size;
-  const uint8_t *bytes;
-  size_t block_size;    // of the block that begins with this header
-  ic_builder *builder;  // of one that a C program built
-  bool was_sent;        // so it can't be sent once more
-  ic_ref_list refs;
+  ic_builder *builder;   // of one that a C program built
 };
 
 // A message without a value. Gives; NULL where there is no memory.
