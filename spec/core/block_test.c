@@ -34,6 +34,9 @@ static void has_the_size_and_is_aligned(void) {
   for (int i = 0; i < SIZES; i++) {
     size_t fit = ic_block_fit(sizes[i]);
     CHECK(fit >= sizes[i] && ic_block_fit(fit) == fit);
+#ifndef __SANITIZE_ADDRESS__
+    CHECK(fit % IC_BLOCK_UNIT == 0);
+#endif
     CHECK(fit <= sizes[i] + sizes[i] / 4 + 64);
     blocks[i] = ic_block_take(sizes[i]);
     CHECK(blocks[i] && (uintptr_t)blocks[i] % 16 == 0);

@@ -184,7 +184,8 @@ static ic_status append_extras(lua_State *L, ic_lua_body *body,
     status = ic_buffer_append(out, answered->bytes + answered->value_size,
                               answered->correlation_size);
   }
-  parts->correlation_size = out->size - before;
+  if (out->size - before > UINT32_MAX) status = IC_MEMORY;
+  parts->correlation_size = (uint32_t)(out->size - before);
   if (status == IC_OK && behind->type != 0) {
     size_t size;
     const char *bytes = lua_tolstring(L, behind->type, &size);

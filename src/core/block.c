@@ -3,16 +3,18 @@
 // Small blocks are cut from chunks of one size class. A chunk is aligned to its
 // size, so a block's address leads to it:
 //
-//   chunk, 64 KiB
+//   chunk, 256 KiB
 //   +--------+-------+-------+-------+- - - - - - - - - - - - - - - - - -+
 //   | header | block | block | block |        not yet cut                |
 //   +--------+-------+-------+-------+- - - - - - - - - - - - - - - - - -+
 //                                    ^ cut
 //
-// A class's depot lists its chunks that have a block to give. A thread takes a
-// batch from there when it has none of a class, and returns one when it has two;
-// the lock is taken once for a batch. A chunk all of whose blocks are back is
-// any class's again; a few such stay mapped, the others go back to the system.
+// A thread takes a batch from its class's depot when it has no block, and returns
+// one when it has two. Batches that came back go out again as they are, so that
+// a stream of messages costs the lock and two blocks' touch for a whole batch. What
+// is more than that goes back to its chunk, and a chunk all of whose blocks are
+// back is any class's again. Some such stay mapped; the others are unmapped when
+// a thread is about to sleep: it is slow, and in a flood they are needed again.
 //
 // A thread's first batches are small and double, so that one that takes a single
 // block between two sleeps (ic_block_rest) moves no more than that.
@@ -43,17 +45,20 @@
 #endif
 
 enum {
-  LINE = 64,  // bytes of a cache line; classes are multiples of it
+  LINE = 64,  // bytes of a cache line, and IC_BLOCK_UNIT; classes are multiples
   STEPPED_MAX = 512,
   STEPPED_CLASSES = STEPPED_MAX / LINE,
   CLASSES = STEPPED_CLASSES + 4 * 4,  // and four for each doubling
   SMALL_MAX = STEPPED_MAX << 4,
-  CHUNK_BYTES = 64 << 10,
+  CHUNK_BYTES = 256 << 10,
+  STEP_BYTES = 64 << 10,  // of a chunk, made resident at once
   PAGE = 4096,
   BATCH_BYTES = 16 << 10,
   BATCH_MAX = 64,
   BATCH_MIN = 2,
-  SPARE_CHUNKS = 128  // wholly free ones that stay mapped: 8 MiB
+  BATCHED_BYTES = 1 << 20,  // what a depot keeps in batches
+  SPARE_CHUNKS = 32,        // wholly free ones that stay mapped for long: 8 MiB
+  TRIMMED_AT_ONCE = 64      // the others go when a thread rests
 };
 
 // --- Sizes ------------------------------------------------------------------
@@ -102,14 +107,17 @@ static void *map(size_t size) {
 
 typedef struct free_block {
   struct free_block *next;
+  struct free_block *next_batch;  // of the first block of one in a depot,
+  uint32_t batch_count;           // likewise
 } free_block;
 
 // Guard: the depot's mutex of its class; of a spare one, the spares'.
 typedef struct chunk {
   struct chunk *previous, *next;  // in the depot's list, while it can give
   free_block *free;
-  char *cut;      // blocks from here on were never out
-  size_t in_use;  // blocks that are out
+  char *cut;       // blocks from here on were never out
+  char *resident;  // pages from here on may not be there yet
+  size_t in_use;   // blocks that are out
   bool is_listed;
 } chunk;
 
@@ -132,7 +140,8 @@ static chunk *map_chunk(void) {
   char *end = begin + 2 * CHUNK_BYTES;
   if (aligned > begin) munmap(begin, (size_t)(aligned - begin));
   munmap(aligned + CHUNK_BYTES, (size_t)(end - aligned) - CHUNK_BYTES);
-  populate(aligned, CHUNK_BYTES);
+  populate(aligned, STEP_BYTES);
+  ((chunk *)aligned)->resident = aligned + STEP_BYTES;
   return (chunk *)aligned;
 }
 
@@ -146,32 +155,46 @@ static chunk *new_chunk(void) {
   ic_mutex_unlock(&spares.mutex);
   if (!some) some = map_chunk();
   if (!some) return NULL;
-  *some = (chunk){.cut = (char *)some + CHUNK_BEGIN};
+  *some =
+      (chunk){.cut = (char *)some + CHUNK_BEGIN, .resident = some->resident};
   return some;
 }
 
-// Each is kept or unmapped; linked by next.
+// Linked by next.
 static void give_chunks(chunk *some) {
   while (some) {
     chunk *next = some->next;
     ic_mutex_lock(&spares.mutex);
-    bool keeps = spares.count < SPARE_CHUNKS;
-    if (keeps) {
-      some->next = spares.first;
-      spares.first = some;
-      spares.count++;
+    some->next = spares.first;
+    spares.first = some;
+    spares.count++;
+    ic_mutex_unlock(&spares.mutex);
+    some = next;
+  }
+}
+
+static void trim_spares(void) {
+  for (int i = 0; i < TRIMMED_AT_ONCE; i++) {
+    ic_mutex_lock(&spares.mutex);
+    chunk *some = spares.count > SPARE_CHUNKS ? spares.first : NULL;
+    if (some) {
+      spares.first = some->next;
+      spares.count--;
     }
     ic_mutex_unlock(&spares.mutex);
-    if (!keeps) munmap(some, CHUNK_BYTES);
-    some = next;
+    if (!some) return;
+    munmap(some, CHUNK_BYTES);
   }
 }
 
 // --- The depot --------------------------------------------------------------
 
+// Guard of all: its mutex.
 typedef struct {
   _Alignas(LINE) ic_mutex mutex;
-  chunk *chunks;  // guard: mutex; those that can give
+  chunk *chunks;  // those that can give
+  free_block *batches;
+  size_t batched;  // blocks in them
 } depot;
 
 #define DEPOT                              \
@@ -205,6 +228,10 @@ static free_block *cut_locked(chunk *some, size_t size) {
     if (some->cut + size > (char *)some + CHUNK_BYTES) return NULL;
     block = (free_block *)some->cut;
     some->cut += size;
+    if (some->cut > some->resident) {
+      populate(some->resident, STEP_BYTES);
+      some->resident += STEP_BYTES;
+    }
   }
   some->in_use++;
   return block;
@@ -277,28 +304,49 @@ static void note_use(size_t class) {
   ic_thread_at_exit(&rest);
 }
 
-static void give_list(size_t class, free_block *list) {
+// Gives [count] blocks to the depot.
+static void give_list(size_t class, free_block *list, unsigned count) {
+  depot *to = &depots[class];
   chunk *whole = NULL;
-  ic_mutex_lock(&depots[class].mutex);
-  give_locked(&depots[class], list, &whole);
-  ic_mutex_unlock(&depots[class].mutex);
+  ic_mutex_lock(&to->mutex);
+  bool is_worth_it = count >= BATCH_MIN * 4 && count <= BATCH_MAX;
+  if (is_worth_it && to->batched < BATCHED_BYTES / class_bytes(class)) {
+    list->next_batch = to->batches;
+    list->batch_count = count;
+    to->batches = list;
+    to->batched += count;
+  } else {
+    give_locked(to, list, &whole);
+  }
+  ic_mutex_unlock(&to->mutex);
   give_chunks(whole);
+}
+
+static unsigned take_batch_locked(depot *from, free_block **list) {
+  free_block *batch = from->batches;
+  if (!batch) return 0;
+  from->batches = batch->next_batch;
+  from->batched -= batch->batch_count;
+  *list = batch;
+  return batch->batch_count;
 }
 
 // Fetches a batch; false: no memory.
 static bool refill(size_t class) {
   depot *from = &depots[class];
+  free_block **list = &cache.blocks[class];
   unsigned wanted = grow_batch(class);
   note_use(class);
   ic_mutex_lock(&from->mutex);
-  unsigned taken = take_locked(from, class, wanted, &cache.blocks[class]);
+  unsigned taken = take_batch_locked(from, list);
+  if (taken == 0) taken = take_locked(from, class, wanted, list);
   ic_mutex_unlock(&from->mutex);
   if (taken == 0) {
     chunk *fresh = new_chunk();
     if (!fresh) return false;
     ic_mutex_lock(&from->mutex);
     link_locked(from, fresh);
-    taken = take_locked(from, class, wanted, &cache.blocks[class]);
+    taken = take_locked(from, class, wanted, list);
     ic_mutex_unlock(&from->mutex);
   }
   cache.count[class] = (uint16_t)taken;
@@ -316,17 +364,19 @@ static void spill(size_t class) {
   free_block *rest = last->next;
   last->next = NULL;
   cache.count[class] = (uint16_t)keep;
-  give_list(class, rest);
+  give_list(class, rest, count - keep);
 }
 
 void ic_block_rest(void) {
+  if (cache.in_use) trim_spares();
   while (cache.in_use) {
     size_t class = (size_t)__builtin_ctz(cache.in_use);
     cache.in_use &= cache.in_use - 1;
     free_block *list = cache.blocks[class];
+    unsigned count = cache.count[class];
     cache.blocks[class] = NULL;
     cache.count[class] = cache.batch[class] = 0;
-    if (list) give_list(class, list);
+    if (list) give_list(class, list, count);
   }
 }
 
@@ -473,7 +523,7 @@ static inline bool is_large(size_t size) {
 
 void *ic_block_take(size_t size) {
   if (is_small(size)) return take_small(size);
-  return is_large(size) ? take_large(size) : malloc(size);
+  return is_large(size) ? take_large(size) : malloc(ic_block_fit(size));
 }
 
 void ic_block_give(void *block, size_t size) {
@@ -504,7 +554,9 @@ void *ic_block_resize(void *block, size_t old_size, size_t new_size) {
 
 size_t ic_block_fit(size_t size) {
   if (is_small(size)) return class_bytes(class_of(size));
-  return is_large(size) && size <= CACHED_MAX ? mapped_bytes(size) : size;
+  if (is_large(size)) return mapped_bytes(size);
+  if (!HAS_OWN_BLOCKS) return size;
+  return (size + LINE - 1) / LINE * LINE;
 }
 
 size_t ic_block_cached_bytes(void) {

@@ -32,8 +32,10 @@ void ic_block_give(void *block, size_t size);
 // not below that, always succeeds.
 void *ic_block_resize(void *block, size_t old_size, size_t new_size);
 
-// The largest size for which ic_block_take gives the same block as for [size].
+// The largest size for which ic_block_take gives the same block as for [size]; a
+// multiple of IC_BLOCK_UNIT, but for malloc's.
 size_t ic_block_fit(size_t size);
+#define IC_BLOCK_UNIT ((size_t)64)
 
 // From here on a block is a mapping of its own.
 #define IC_BLOCK_LARGE ((size_t)64 << 10)

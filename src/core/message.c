@@ -39,10 +39,15 @@ void ic_ref_list_fini(ic_ref_list *list) {
   *list = (ic_ref_list){0};
 }
 
+static uint32_t units_of(size_t block_size) {
+  return (uint32_t)((block_size + IC_BLOCK_UNIT - 1) / IC_BLOCK_UNIT);
+}
+
 ic_message *ic_message_new_event(ic_message_kind kind) {
   ic_message *message = ic_block_take(sizeof *message);
   if (!message) return NULL;
-  *message = (ic_message){.kind = kind, .block_size = sizeof *message};
+  *message =
+      (ic_message){.kind = kind, .block_units = units_of(sizeof *message)};
   return message;
 }
 
@@ -53,7 +58,7 @@ ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
   size_t block_size;
   ic_message *message = ic_buffer_release(buffer, &block_size);
   *message = (ic_message){
-      .block_size = block_size,
+      .block_units = units_of(block_size),
       .kind = IC_MESSAGE_VALUE,
       .bytes = bytes,
       .value_size = size - parts.correlation_size - parts.type_size,
@@ -96,7 +101,7 @@ void ic_message_free(ic_message *message) {
     free(message->builder->open);
     free(message->builder);
   }
-  ic_block_give(message, message->block_size);
+  ic_block_give(message, (size_t)message->block_units * IC_BLOCK_UNIT);
 }
 
 void ic_message_free_chain(ic_message *chain) {
@@ -232,7 +237,9 @@ ic_status ic_message_finish(ic_message *message, const uint8_t *correlation,
   ic_builder *builder = message->builder;
   if (!builder || !builder->complete || message->was_sent) return IC_INVALID;
   size_t type_size = type ? strlen(type) + 1 : 0;
-  if (type_size > UINT32_MAX) return IC_INVALID;
+  if (type_size > UINT32_MAX || correlation_size > UINT32_MAX) {
+    return IC_INVALID;
+  }
   ic_buffer *bytes = &builder->bytes;
   bytes->size = message->value_size;  // without what an earlier try appended
   ic_status status = ic_buffer_reserve(bytes, correlation_size + type_size);
@@ -240,7 +247,7 @@ ic_status ic_message_finish(ic_message *message, const uint8_t *correlation,
   ic_buffer_append(bytes, correlation, correlation_size);
   ic_buffer_append(bytes, type, type_size);
   message->bytes = bytes->bytes;
-  message->correlation_size = correlation_size;
+  message->correlation_size = (uint32_t)correlation_size;
   message->type_size = (uint32_t)type_size;
   return IC_OK;
 }

@@ -55,8 +55,8 @@ void ic_ref_list_fini(ic_ref_list *list);
 
 typedef struct ic_builder ic_builder;
 
-// What each message needs comes first: it is in the first cache line, which, with
-// the one of the value, is all that goes from the sender's core to the receiver's.
+// What each message needs comes first: the first cache line and that of the value,
+// which begins in the second, are all that goes from core to core for a small one.
 struct ic_message {
   ic_message *next;    // the mailbox's, then the receiver's queue
   ic_isolate *sender;  // counted, or NULL
@@ -65,12 +65,12 @@ struct ic_message {
   ic_isolate *reply_to;  // counted, or NULL: the sender
   uint64_t request;      // VALUE: which request of [reply_to] it is, 0: none;
                          // REPLY, SPAWNED, ENDED: which one it answers
-  size_t block_size;     // of the block that begins with this header
   ic_message_kind kind : 8;
   ic_status status : 8;
-  bool was_sent;       // so it can't be sent once more
+  bool was_sent;         // so it can't be sent once more
+  uint32_t block_units;  // of the block that begins with this header
+  uint32_t correlation_size;
   uint32_t type_size;  // with its NUL; 0: none
-  size_t correlation_size;
   ic_ref_list refs;
   uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
   const char *reason;    // DOWN, ENDED: static
@@ -86,7 +86,7 @@ ic_message *ic_message_new_event(ic_message_kind kind);
 //
 // Ownership: takes the buffer's block and the list's items; both are empty then.
 typedef struct {
-  size_t correlation_size;
+  uint32_t correlation_size;
   uint32_t type_size;
 } ic_message_parts;
 ic_message *ic_message_wrap(ic_buffer *buffer, ic_message_parts parts,
