@@ -232,10 +232,7 @@ function testing.cluster(options)
   local seed, time = takeOptions(rest)
   if seed then checkDriven() end
   listenToBusted()
-  if #open == 0 then
-    collectgarbage() -- what an earlier test has left is not this one's
-    countsBefore = count()
-  end
+  if #open == 0 then countsBefore = count() end
   local cluster = IsolateCluster.singleNode(rest)
   local more = setmetatable({ seed = seed or false, time = time },
     { __index = methods })
@@ -271,6 +268,7 @@ local function findLeft(problems)
   local deadline = core.now() + DEADLINE
   for _, kind in ipairs { "threads", "descriptors" } do
     local left = count()[kind] - countsBefore[kind]
+    if left > 0 then collectgarbage() end -- files that nobody has closed
     while left > 0 and core.now() < deadline do
       loop.await(loop.ticket(), 0.001)
       left = count()[kind] - countsBefore[kind]
