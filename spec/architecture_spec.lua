@@ -10,7 +10,8 @@ local CORE_FLOORS = {
   "status", "sync", "block", "arena", "buffer", "capture", "codec", "path",
   "limits", "message", "mailbox", "isolate", "watch", "wait", "ref", "reader",
   "turn", "alarms", "run_queue", "worker", "monitor", "pool", "simulator",
-  "scheduler", "watchdog", "registry", "supervision", "cluster", "death",
+  "scheduler", "watchdog", "registry", "supervision",
+  "dead_letters", "cluster", "death",
   "simulated", "port",
 }
 

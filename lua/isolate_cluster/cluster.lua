@@ -13,6 +13,7 @@ local Stream = require "isolate_cluster.stream"
 ---@field up boolean
 ---@field onIsolateUp isolate_cluster.Stream
 ---@field onIsolateDown isolate_cluster.Stream
+---@field onDeadLetter isolate_cluster.Stream
 local Cluster = {}
 Cluster.__name = "cluster"
 
@@ -64,9 +65,10 @@ function Cluster.new(isShared, threads, sandbox, limits)
   local streams = {}
   local function watch()
     core.watch(handle, streams.onIsolateUp.listeners[1] ~= nil,
-      streams.onIsolateDown.listeners[1] ~= nil)
+      streams.onIsolateDown.listeners[1] ~= nil,
+      streams.onDeadLetter.listeners[1] ~= nil)
   end
-  for _, name in ipairs { "onIsolateUp", "onIsolateDown" } do
+  for _, name in ipairs { "onIsolateUp", "onIsolateDown", "onDeadLetter" } do
     streams[name] = Stream.new("cluster." .. name, watch, true)
     streams[name].owner = cluster
   end
@@ -102,6 +104,9 @@ core.on("up", function(ref, key) emit("onIsolateUp", key, ref) end)
 core.on("down", function(ref, reason, err, key)
   emit("onIsolateDown", key, ref, reason, err)
 end)
+core.on("deadLetter", function(letter, key)
+  emit("onDeadLetter", key, letter)
+end)
 core.on("empty", wakeWaiters)
 -- The last event of a cluster: only then is there nothing more to be told.
 core.on("nodeDown", function(key)
@@ -128,8 +133,8 @@ end
 function Cluster:__newindex(name, value)
   local stream = states[self].streams[name]
   if not stream then
-    error(("can't set cluster.%s; onIsolateUp and onIsolateDown can be set")
-      :format(tostring(name)), 2)
+    error(("can't set cluster.%s; onIsolateUp, onIsolateDown and "
+      .. "onDeadLetter can be set"):format(tostring(name)), 2)
   end
   stream:assign(value)
 end

@@ -17,7 +17,7 @@ local lastTicket = 0
 ---@type fun()? called once, when the entry waits for the first time
 loop.onFirstWait = nil
 
----Makes [fn] what is called when something waits for the first time from now on.
+---Makes [fn] what is called when something waits the first time from now on.
 function loop.expectFirstWait(fn)
   loop.onFirstWait = fn
   core.expectFirstWait(true)

@@ -257,7 +257,17 @@ function SupervisorHandle:stop() end
 ---@field up boolean whether the node is up
 ---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
 ---@field onIsolateDown isolate_cluster.Stream of (ref, reason, err): one has ended
+---@field onDeadLetter isolate_cluster.Stream of (letter): a value reached nobody
 local Cluster = {}
+
+---What listeners of cluster.onDeadLetter get.
+---@class isolate_cluster.DeadLetter
+---@field content isolate_cluster.Value
+---@field to isolate_cluster.Ref whom it did not reach
+---@field sender isolate_cluster.Ref? nil from a host script
+---@field type string?
+---@field reason "gone"|"unread" sent after the end, or not read before it
+---@field missed integer letters that were not told since the last one
 
 ---Waits until no isolate is left.
 ---@param timeout? number seconds; for ever if none is given
@@ -288,7 +298,7 @@ function Cluster:stats() end
 ---@field sent integer messages that isolates sent
 ---@field received integer messages that isolates handled
 ---@field lateReplies integer replies after their request's timeout
----@field deadLetters integer messages that nobody had read at an isolate's end
+---@field deadLetters integer values that reached nobody
 ---@field isolates table<isolate_cluster.Path, isolate_cluster.IsolateStats>
 
 ---The figures of one isolate.

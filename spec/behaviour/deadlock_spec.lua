@@ -1,5 +1,6 @@
--- deadlock_spec.lua - requests that wait for each other: named where nobody could
--- have answered, and nowhere else. A timeout of an hour tells that from waiting.
+-- deadlock_spec.lua - requests that wait for each other: named where nobody
+-- could have answered, and nowhere else. A timeout of an hour tells that from
+-- waiting.
 
 local Probe = require "spec.support.probe"
 
@@ -10,16 +11,16 @@ describe("A deadlock", function()
 
   after_each(function() probe:close() end)
 
-  -- Serves one message after the other: asks the isolate at its property "next",
-  -- if there is one, and answers with what that said.
+  -- Serves one message after the other: asks the isolate at its property
+  -- "next", if there is one, and answers with what that said.
   local function spawnServer(path, properties)
     return probe:spawn(path, function(context)
       for value, message in context.onMessage:iter() do
-        local path, timeout = context:property "next", nil
+        local nextPath, timeout = context:property "next", nil
         if type(value) == "table" then
-          path, timeout = value[1], value[2]
+          nextPath, timeout = value[1], value[2]
         end
-        local other = path and context:lookupIsolate(path)
+        local other = nextPath and context:lookupIsolate(nextPath)
         if not other then
           message:reply { path = context.path }
         else
@@ -129,20 +130,20 @@ describe("A deadlock", function()
       local path = "/busy/" .. rest
       local busy = probe:spawn(path, function(context)
         local report = context:property "probe"
-        local rest = context:property "rest"
+        local what = context:property "rest"
         local function answer()
           local _, message = context.onMessage:next()
           message:reply "from beside"
           report:send "beside"
         end
-        if rest == "timer" then
+        if what == "timer" then
           context:after(0.02, answer)
-        elseif rest == "sleep" then
+        elseif what == "sleep" then
           coroutine.wrap(function()
             context:sleep(0.02)
             answer()
           end)()
-        elseif rest == "up" then
+        elseif what == "up" then
           context.onIsolateUp:listen(answer)
         else
           local other = context:spawnIsolate(function(other)
@@ -192,8 +193,7 @@ describe("A deadlock", function()
   end)
 
   it("is found or not there, whoever asks whom in which order", function()
-    local servers = {}
-    for i = 1, 4 do servers[i] = spawnServer("/s/" .. i) end
+    for i = 1, 4 do spawnServer("/s/" .. i) end
     local askers = {}
     for i = 1, 4 do
       askers[i] = probe:spawn("/asker/" .. i, function(context)

@@ -4,11 +4,10 @@
 local Probe = require "spec.support.probe"
 
 describe("A request", function()
-  local probe, cluster
+  local probe
 
   before_each(function()
     probe = Probe.new()
-    cluster = probe.cluster
   end)
 
   after_each(function() probe:close() end)
@@ -52,9 +51,7 @@ describe("A request", function()
   it("of the host script is gone too", function()
     local silent = spawnSilent "/silent"
     probe:spawn("/ender", function(context)
-      local silent = context:property "silent"
-      context:monitor(silent, function() end)
-      silent:send "shutdown"
+      context:property "silent":send "shutdown"
     end, { silent = silent })
 
     local reply, text, code = silent:request("q", { timeout = HOUR })
@@ -91,10 +88,10 @@ describe("A request", function()
     local silent = spawnSilent "/silent"
     local asker = probe:spawn("/asker", function(context)
       local report = context:property "probe"
-      local silent = context:property "silent"
+      local target = context:property "silent"
       for i = 1, 20 do
         coroutine.wrap(function()
-          report:send { i, select(3, silent:request(i, { timeout = 3600 })) }
+          report:send { i, select(3, target:request(i, { timeout = 3600 })) }
         end)()
       end
     end, { silent = silent })

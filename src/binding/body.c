@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "binding/envelope.h"
+#include "binding/letter.h"
 #include "binding/load.h"
 #include "binding/ref.h"
 #include "binding/request.h"
+#include "core/dead_letters.h"
 #include "core/ref.h"
 
 // The clock is read once for this many messages of a full queue.
@@ -107,6 +109,8 @@ static ic_event event_of(ic_message_kind kind) {
       return IC_EVENT_DOWN;
     case IC_MESSAGE_ENDED:
       return IC_EVENT_ENDED;
+    case IC_MESSAGE_DEAD:
+      return IC_EVENT_DEAD_LETTER;
     case IC_MESSAGE_SHUTDOWN:
       return IC_EVENT_SHUTDOWN;
     case IC_MESSAGE_COMMAND:
@@ -182,6 +186,10 @@ static int push_event(ic_lua_body *body, lua_State *L,
     case IC_MESSAGE_COMMAND:
       if (!ic_body_push_value(body, L, message)) lua_pushnil(L);
       ic_lua_ref_push(L, body, message->reply_to, message->request);
+      return 2;
+    case IC_MESSAGE_DEAD:
+      ic_letter_push(L, body, message);
+      lua_pushinteger(L, (lua_Integer)message->cluster_key);
       return 2;
     case IC_MESSAGE_NODE_EMPTY:
     case IC_MESSAGE_NODE_DOWN:
@@ -551,7 +559,7 @@ void ic_body_fini(ic_lua_body *body) {
   ic_message *left[] = {body->current, body->held, body->queue};
   for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
     if (cluster) {
-      ic_cluster_drop(cluster, left[i]);
+      ic_dead_letters_drop(&cluster->registry, isolate, left[i]);
     } else {
       ic_message_free_chain(left[i]);
     }
@@ -594,15 +602,23 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 
 // --- For Lua ----------------------------------------------------------------
 
-static const char *const event_names[] = {
-    [IC_EVENT_START] = "start",        [IC_EVENT_REPLY] = "reply",
-    [IC_EVENT_SPAWNED] = "spawned",    [IC_EVENT_UP] = "up",
-    [IC_EVENT_DOWN] = "down",          [IC_EVENT_ENDED] = "ended",
-    [IC_EVENT_SHUTDOWN] = "shutdown",  [IC_EVENT_COMMAND] = "command",
-    [IC_EVENT_TIMER] = "timer",        [IC_EVENT_EMPTY] = "empty",
-    [IC_EVENT_NODE_DOWN] = "nodeDown", [IC_EVENT_ERROR] = "error",
-    [IC_EVENT_ALIVE] = "alive",        [IC_EVENT_FIRST_WAIT] = "firstWait",
-    [IC_EVENT_END] = "ending",         [IC_EVENT_COUNT] = NULL};
+static const char *const event_names[] = {[IC_EVENT_START] = "start",
+                                          [IC_EVENT_REPLY] = "reply",
+                                          [IC_EVENT_SPAWNED] = "spawned",
+                                          [IC_EVENT_UP] = "up",
+                                          [IC_EVENT_DOWN] = "down",
+                                          [IC_EVENT_ENDED] = "ended",
+                                          [IC_EVENT_DEAD_LETTER] = "deadLetter",
+                                          [IC_EVENT_SHUTDOWN] = "shutdown",
+                                          [IC_EVENT_COMMAND] = "command",
+                                          [IC_EVENT_TIMER] = "timer",
+                                          [IC_EVENT_EMPTY] = "empty",
+                                          [IC_EVENT_NODE_DOWN] = "nodeDown",
+                                          [IC_EVENT_ERROR] = "error",
+                                          [IC_EVENT_ALIVE] = "alive",
+                                          [IC_EVENT_FIRST_WAIT] = "firstWait",
+                                          [IC_EVENT_END] = "ending",
+                                          [IC_EVENT_COUNT] = NULL};
 
 // on(event, function): what handles the event from now on.
 static int on(lua_State *L) {

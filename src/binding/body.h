@@ -23,21 +23,22 @@
 
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
-  IC_EVENT_START,       // ()
-  IC_EVENT_REPLY,       // (request, cluster key, value | nil, message, code)
-  IC_EVENT_SPAWNED,     // (request, ref | nil, message, code)
-  IC_EVENT_UP,          // (ref, cluster key)
-  IC_EVENT_DOWN,        // (ref, reason, error | nil, cluster key)
-  IC_EVENT_ENDED,       // (number, ref, reason, error | nil)
-  IC_EVENT_SHUTDOWN,    // ()
-  IC_EVENT_COMMAND,     // (value, ref to reply to)
-  IC_EVENT_TIMER,       // () the deadline has passed
-  IC_EVENT_EMPTY,       // (cluster key)
-  IC_EVENT_NODE_DOWN,   // (cluster key)
-  IC_EVENT_ERROR,       // (coroutine, error value): not in a coroutine
-  IC_EVENT_FIRST_WAIT,  // () the entry waits for the first time
-  IC_EVENT_ALIVE,       // () -> boolean: may anything still happen?
-  IC_EVENT_END,         // () the isolate ends: close what waits
+  IC_EVENT_START,        // ()
+  IC_EVENT_REPLY,        // (request, cluster key, value | nil, message, code)
+  IC_EVENT_SPAWNED,      // (request, ref | nil, message, code)
+  IC_EVENT_UP,           // (ref, cluster key)
+  IC_EVENT_DOWN,         // (ref, reason, error | nil, cluster key)
+  IC_EVENT_ENDED,        // (number, ref, reason, error | nil)
+  IC_EVENT_DEAD_LETTER,  // (letter, cluster key)
+  IC_EVENT_SHUTDOWN,     // ()
+  IC_EVENT_COMMAND,      // (value, ref to reply to)
+  IC_EVENT_TIMER,        // () the deadline has passed
+  IC_EVENT_EMPTY,        // (cluster key)
+  IC_EVENT_NODE_DOWN,    // (cluster key)
+  IC_EVENT_ERROR,        // (coroutine, error value): not in a coroutine
+  IC_EVENT_FIRST_WAIT,   // () the entry waits for the first time
+  IC_EVENT_ALIVE,        // () -> boolean: may anything still happen?
+  IC_EVENT_END,          // () the isolate ends: close what waits
   IC_EVENT_COUNT
 } ic_event;
 

@@ -188,13 +188,14 @@ static int version(lua_State *L) {
   return 1;
 }
 
-// watch(handle, up, down): what the state hears of from now on
+// watch(handle, up, down, deadLetters): what the state hears of from now on
 static int watch(lua_State *L) {
   ic_cluster *cluster = check_cluster(L);
   ic_lua_body *body = ic_body_of(L);
   unsigned watches = body->is_host ? IC_WATCH_NODE : 0;
   if (lua_toboolean(L, 2)) watches |= IC_WATCH_UP;
   if (lua_toboolean(L, 3)) watches |= IC_WATCH_DOWN;
+  if (body->is_host && lua_toboolean(L, 4)) watches |= IC_WATCH_DEAD;
   if (ic_registry_watch(&cluster->registry, body->base.isolate, watches) !=
       IC_OK) {
     return luaL_error(L, "not enough memory to watch the cluster");

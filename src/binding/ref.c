@@ -261,7 +261,7 @@ int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
     lua_pushboolean(L, 1);
     return 1;
   }
-  ic_message_free(message);
+  ic_death_bury(to, message, body->base.isolate->cluster);
   ic_handed_forget(&body->handed);
   lua_pushnil(L);
   lua_pushfstring(L, "the isolate %s has ended", to->path);

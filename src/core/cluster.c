@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "core/ref.h"
+#include "core/dead_letters.h"
 #include "core/supervision.h"
 
 // After its timeout a shutdown gives killed isolates this long to notice, and
@@ -195,18 +195,6 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
   return status == IC_OK;
 }
 
-void ic_cluster_drop(ic_cluster *cluster, ic_message *chain) {
-  uint64_t dropped = 0;
-  for (ic_message *message = chain; message; message = message->next) {
-    if (message->kind == IC_MESSAGE_COMMAND) ic_ref_refuse(message);
-    if (message->kind != IC_MESSAGE_VALUE) continue;
-    dropped++;
-    ic_ref_refuse(message);
-  }
-  ic_message_free_chain(chain);
-  if (dropped > 0) ic_registry_count_dead(&cluster->registry, dropped);
-}
-
 // Whom it still supervises ends now, and only then is its own end told.
 static void end_supervised(const ic_isolate *supervisor) {
   ic_cluster *cluster = supervisor->cluster;
@@ -222,7 +210,8 @@ static void end_supervised(const ic_isolate *supervisor) {
 // The mailbox is closed first, so that nothing is sent to what is being freed;
 // the down is told last, when nothing of the isolate is left.
 static void life_end(ic_isolate *isolate) {
-  ic_cluster_drop(isolate->cluster, ic_mailbox_close(&isolate->mailbox));
+  ic_dead_letters_drop(&isolate->cluster->registry, isolate,
+                       ic_mailbox_close(&isolate->mailbox));
   const char *reason = isolate->body->reason;
   ic_error *error = isolate->body->error;
   isolate->body->class->free(isolate->body);
@@ -310,7 +299,8 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
     status = begin(cluster, isolate, start, first);
   } else {
     ic_message_free(first);
-    ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
+    ic_dead_letters_drop(&cluster->registry, isolate,
+                         ic_mailbox_close(&isolate->mailbox));
     start->body->class->free(start->body);
     ic_registry_remove(&cluster->registry, isolate, NULL, NULL);
   }
@@ -420,7 +410,8 @@ static bool kill_the_rest(ic_cluster *cluster) {
   ic_isolate *isolate;
   while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
          (isolate = ic_scheduler_abandon(&cluster->scheduler)) != NULL) {
-    ic_cluster_drop(cluster, ic_mailbox_close(&isolate->mailbox));
+    ic_dead_letters_drop(&cluster->registry, isolate,
+                         ic_mailbox_close(&isolate->mailbox));
     // Where its thread waits, to see that this is the end. One of the pool must
     // not be scheduled while it runs, and has been abandoned there already.
     ic_isolate_rouse(isolate);

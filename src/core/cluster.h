@@ -81,10 +81,6 @@ typedef struct {
 ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
                            ic_isolate **out, char **message);
 
-// Throws away messages that nobody will read: counts them, and answers the
-// requests among them. Takes [chain].
-void ic_cluster_drop(ic_cluster *cluster, ic_message *chain);
-
 // Ends [isolate] of [cluster] by force, whatever it does, with [reason], one of
 // IC_REASON_. It is told of like any other end. Threads: any; does not wait.
 // Errors: IC_MEMORY - there is no thread to see it through.

@@ -4,6 +4,7 @@
 #include "core/death.h"
 
 #include "core/cluster.h"
+#include "core/dead_letters.h"
 
 // Locks what guards the watches of the isolates of the cluster with [key]; NULL
 // where that is gone. All of its isolates have ended then, and no watch is in a
@@ -47,6 +48,20 @@ ic_status ic_death_watch(ic_isolate *watched, ic_isolate *watcher,
   }
   *out = watch;
   return IC_OK;
+}
+
+void ic_death_bury(ic_isolate *to, ic_message *message, ic_cluster *own) {
+  ic_cluster *cluster = ic_cluster_find(to->cluster_key);
+  ic_registry *registry = cluster ? &cluster->registry
+                          : own   ? &own->registry
+                                  : NULL;
+  message->next = NULL;
+  if (registry) {
+    ic_dead_letters_add(registry, to, message, IC_LETTER_GONE);
+  } else {
+    ic_message_free(message);
+  }
+  if (cluster) ic_cluster_release(cluster);
 }
 
 void ic_death_forget(ic_watch *watch) {

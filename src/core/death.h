@@ -18,6 +18,11 @@
 ic_status ic_death_watch(ic_isolate *watched, ic_isolate *watcher,
                          uint64_t number, ic_watch **out);
 
+// [message] could not be pushed to [to], which had ended: it is a dead letter of the
+// cluster of [to], or, where that is gone, of [own], which may be NULL. Takes
+// [message]. Threads: any.
+void ic_death_bury(ic_isolate *to, ic_message *message, ic_cluster *own);
+
 // Ends a watch; an event that has been told stays told. Takes [watch]; NULL is
 // allowed. Threads: any.
 void ic_death_forget(ic_watch *watch);

@@ -91,7 +91,12 @@ typedef struct ic_pool ic_pool;
 typedef struct ic_simulator ic_simulator;
 
 // What an isolate can hear of: flags.
-enum { IC_WATCH_UP = 1, IC_WATCH_DOWN = 2, IC_WATCH_NODE = 4 };
+enum {
+  IC_WATCH_UP = 1,
+  IC_WATCH_DOWN = 2,
+  IC_WATCH_NODE = 4,
+  IC_WATCH_DEAD = 8
+};
 
 typedef enum {
   IC_STAGE_RESERVED,  // has its path, is not to be found

@@ -25,19 +25,21 @@
 typedef struct ic_isolate ic_isolate;
 
 typedef enum {
-  IC_MESSAGE_VALUE,     // a value for onMessage
-  IC_MESSAGE_REPLY,     // the answer to a request; status: of the request
-  IC_MESSAGE_COMMAND,   // a value from our own Lua code, for a supervisor's
-  IC_MESSAGE_LOAD,      // first of all: load the entry on this thread
-  IC_MESSAGE_CANCEL,    // first of all: the spawn failed, end at once
-  IC_MESSAGE_START,     // registered: run the entry
-  IC_MESSAGE_SPAWNED,   // sender: the new isolate; status: of the spawn
-  IC_MESSAGE_UP,        // sender: the isolate that came up
-  IC_MESSAGE_DOWN,      // sender: the isolate that ended; reason
-  IC_MESSAGE_ENDED,     // likewise, of one that was watched under a number
-  IC_MESSAGE_HANDED,    // sender has handed the request on to reply_to, or, if
-                        // that is NULL, to who knows whom
-  IC_MESSAGE_SHUTDOWN,  // the isolate is asked to end
+  IC_MESSAGE_VALUE,    // a value for onMessage
+  IC_MESSAGE_REPLY,    // the answer to a request; status: of the request
+  IC_MESSAGE_COMMAND,  // a value from our own Lua code, for a supervisor's
+  IC_MESSAGE_LOAD,     // first of all: load the entry on this thread
+  IC_MESSAGE_CANCEL,   // first of all: the spawn failed, end at once
+  IC_MESSAGE_START,    // registered: run the entry
+  IC_MESSAGE_SPAWNED,  // sender: the new isolate; status: of the spawn
+  IC_MESSAGE_UP,       // sender: the isolate that came up
+  IC_MESSAGE_DOWN,     // sender: the isolate that ended; reason
+  IC_MESSAGE_ENDED,    // likewise, of one that was watched under a number
+  IC_MESSAGE_DEAD,     // a value that did not reach reply_to, and why; request:
+                       // how many were not told since the last one
+  IC_MESSAGE_HANDED,   // sender has handed the request on to reply_to, or, if
+                       // that is NULL, to who knows whom
+  IC_MESSAGE_SHUTDOWN,    // the isolate is asked to end
   IC_MESSAGE_NODE_EMPTY,  // no isolate is left; sent to ports
   IC_MESSAGE_NODE_DOWN    // the shutdown is complete; sent to ports
 } ic_message_kind;
@@ -73,7 +75,7 @@ struct ic_message {
   uint32_t type_size;  // with its NUL; 0: none
   ic_ref_list refs;
   uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
-  const char *reason;    // DOWN, ENDED: static
+  const char *reason;    // DOWN, ENDED, DEAD: static
   char *text;            // SPAWNED: why not; owned, or NULL
   ic_builder *builder;   // of one that a C program built
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/cluster.h"
+#include "core/dead_letters.h"
 
 struct ic_port {
   ic_isolate *isolate;
@@ -84,7 +85,8 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
                              call_for_each, port);
   }
   if (status == IC_OK) return IC_OK;
-  ic_cluster_drop(cluster, ic_mailbox_close(&port->isolate->mailbox));
+  ic_dead_letters_drop(registry, port->isolate,
+                       ic_mailbox_close(&port->isolate->mailbox));
   ic_registry_remove(registry, port->isolate, "error", NULL);
   ic_isolate_release(port->isolate);
   return status;
@@ -118,8 +120,8 @@ void ic_port_close(ic_port *port) {
     ic_isolate_wake(isolate);
     ic_thread_join(port->thread);
   }
-  ic_cluster_drop(port->cluster, port->held);
-  ic_cluster_drop(port->cluster, left);
+  ic_dead_letters_drop(&port->cluster->registry, isolate, port->held);
+  ic_dead_letters_drop(&port->cluster->registry, isolate, left);
   ic_registry_remove(&port->cluster->registry, isolate, "done", NULL);
   ic_isolate_release(isolate);
   ic_cluster_release(port->cluster);

@@ -478,9 +478,3 @@ void ic_registry_set_node(ic_registry *registry, ic_node_state node) {
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
 }
-
-void ic_registry_count_dead(ic_registry *registry, uint64_t dead_letters) {
-  ic_mutex_lock(&registry->mutex);
-  registry->totals.dead_letters += dead_letters;
-  ic_mutex_unlock(&registry->mutex);
-}

@@ -47,6 +47,9 @@ typedef struct {
   size_t watcher_capacity;
   ic_numbering *numberings;  // the last number given beneath each prefix
   ic_totals totals;          // of those that have ended
+  size_t letters;            // events of dead letters that wait to be heard
+  size_t letter_bytes;
+  uint64_t letters_missed;  // since the last one that was told
 } ic_registry;
 
 void ic_registry_init(ic_registry *registry, uint64_t cluster_key);
@@ -105,8 +108,5 @@ ic_status ic_registry_wait_empty(ic_registry *registry,
                                  const int64_t *deadline_ns);
 
 void ic_registry_set_node(ic_registry *registry, ic_node_state node);
-
-// Counts messages that reached nobody.
-void ic_registry_count_dead(ic_registry *registry, uint64_t dead_letters);
 
 #endif
