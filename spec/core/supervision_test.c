@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "check.h"
+#include "core/cluster.h"
+#include "test_body.h"
 
 static ic_registry registry;
 static ic_isolate *watcher;  // of all ends
@@ -180,6 +182,99 @@ static void gives_those_to_be_killed_one_after_the_other(void) {
   tear_down();
 }
 
+// --- By force ---------------------------------------------------------------
+
+static test_script idle, stubborn;
+
+static bool spin(test_script *script, const ic_message *message) {
+  (void)message;
+  spin_until_interrupted(script);
+  return true;
+}
+
+static bool ignore(test_script *script, const ic_message *message) {
+  (void)script;
+  (void)message;
+  return true;
+}
+
+static bool hold_up(test_script *script, const ic_message *message) {
+  (void)message;
+  wait_at_gate(script);
+  return true;
+}
+
+static ic_isolate *start(ic_cluster *cluster, ic_isolate *supervisor,
+                         const char *path, test_script *script, bool shared) {
+  ic_start start = {.path = path,
+                    .body = test_body_new(script),
+                    .shared = shared,
+                    .supervised = supervisor != NULL,
+                    .spawner = supervisor};
+  ic_isolate *isolate = NULL;
+  ic_status status = ic_cluster_start(cluster, &start, &isolate, NULL);
+  return status == IC_OK ? isolate : NULL;
+}
+
+// A supervisor and a child that does not end by itself.
+static ic_cluster *start_tree(bool (*on_message)(test_script *,
+                                                 const ic_message *),
+                              bool shared, ic_isolate **supervisor) {
+  script_init(&idle);
+  script_init(&stubborn);
+  idle.on_message = ignore;
+  stubborn.on_message = on_message;
+  ic_cluster *cluster = NULL;
+  ic_cluster_new(NULL, &cluster);
+  ic_isolate_new("(watcher)", &watcher);
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+  *supervisor = start(cluster, NULL, "/s", &idle, shared);
+  ic_isolate_release(start(cluster, *supervisor, "/s/a", &stubborn, shared));
+  return cluster;
+}
+
+static void forget_tree(ic_isolate *supervisor) {
+  ic_isolate_release(supervisor);
+  ic_isolate_release(watcher);
+  script_fini(&idle);
+  script_fini(&stubborn);
+}
+
+static void check_kill(bool shared) {
+  ic_isolate *supervisor;
+  ic_cluster *cluster = start_tree(spin, shared, &supervisor);
+  CHECK(tally_reaches(&stubborn.starts, 1));
+  CHECK(ic_ref_kill(supervisor) == IC_OK);
+  CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(heard("/s/a killed;/s killed;"));
+  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_cluster_free(cluster);
+  forget_tree(supervisor);
+}
+
+static void who_spins_is_killed_with_its_supervisor(void) {
+  check_kill(false);
+  check_kill(true);
+}
+
+// A shutdown leaves the child behind, in C; that is the supervisor's end too.
+static void who_sits_in_c_holds_up_no_shutdown(void) {
+  ic_isolate *supervisor;
+  ic_cluster *cluster = start_tree(hold_up, false, &supervisor);
+  CHECK(tally_reaches(&stubborn.starts, 1));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  CHECK(heard("/s/a killed;/s killed;"));
+  ic_registry_watch(&cluster->registry, watcher, 0);
+  uint64_t key = cluster->key;
+  ic_cluster_free(cluster);
+  tally_add(&stubborn.gate);
+  CHECK(tally_reaches(&stubborn.frees, 1));
+  ic_cluster *found;
+  while ((found = ic_cluster_find(key)) != NULL)
+    ic_cluster_release(found);
+  forget_tree(supervisor);
+}
+
 int main(void) {
   RUN(a_shutdown_asks_those_without_a_living_supervisor);
   RUN(the_end_is_told_after_those_of_the_children);
@@ -188,5 +283,7 @@ int main(void) {
   RUN(one_that_waits_for_its_children_is_not_found);
   RUN(none_comes_up_under_one_that_has_ended);
   RUN(gives_those_to_be_killed_one_after_the_other);
+  RUN(who_spins_is_killed_with_its_supervisor);
+  RUN(who_sits_in_c_holds_up_no_shutdown);
   return check_report("supervision");
 }
