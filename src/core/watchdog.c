@@ -159,6 +159,11 @@ static void release_all(ic_isolate *isolate) {
 ic_status ic_watchdog_kill(ic_watchdog *watchdog, ic_isolate *isolate,
                            const char *reason) {
   ic_isolate_condemn(isolate, reason);
+  if (watchdog->scheduler->simulator) {
+    // It is the driver's thread that runs it, and no other may wake it.
+    ic_scheduler_poke(watchdog->scheduler, isolate);
+    return IC_OK;
+  }
   ic_status status = ic_watchdog_start(watchdog);
   if (status != IC_OK) {
     ic_scheduler_poke(watchdog->scheduler, isolate);
