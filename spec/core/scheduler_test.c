@@ -32,6 +32,7 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
 
 // Takes a while behind the free, as where there are many to tell of the end.
 static void life_end(ic_isolate *isolate) {
+  ic_turn_enter(NULL);
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
   isolate->body->class->free(isolate->body);
   for (int i = 0; i < 200; i++)

@@ -135,8 +135,8 @@ static void no_more_threads_is_no_memory(void) {
 static _Atomic bool was_here;
 static _Thread_local volatile sig_atomic_t is_target;
 
-static void note_interrupt(int signal) {
-  (void)signal;
+static void note_interrupt(const ic_moment *moment) {
+  (void)moment;
   if (is_target) atomic_store(&was_here, true);
 }
 

@@ -173,8 +173,8 @@ static inline void test_body_free(ic_body *base) {
 }
 
 static inline ic_body *test_body_new(test_script *script) {
-  static const ic_body_class class = {test_body_load, test_body_run,
-                                      test_body_interrupt, test_body_free};
+  static const ic_body_class class = {
+      test_body_load, test_body_run, test_body_interrupt, test_body_free, NULL};
   test_body *body = malloc(sizeof *body);
   if (!body) return NULL;
   *body = (test_body){.base = {.class = &class}, .script = script};

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/ending.h"
 #include "binding/envelope.h"
 #include "binding/letter.h"
 #include "binding/load.h"
@@ -245,7 +246,7 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
     return -1;
   }
   if (!body->handler_wants_message) return 1;
-  ic_envelope_push(L, &body->current);
+  ic_envelope_push(L, body);
   return 2;
 }
 
@@ -346,6 +347,7 @@ static int dispatch(lua_State *L) {
   bool done = false;
   while (!done && !body->stopping && calls < body->calls_per_turn) {
     lua_settop(L, 0);
+    ic_watchdog_count_call(body->meter);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) lua_callk(L, arguments, 0, 0, after_wait);
   }
@@ -503,11 +505,8 @@ void ic_body_count_memory(ic_lua_body *body) {
                         memory_order_relaxed);
 }
 
-static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
-  ic_lua_body *body = (ic_lua_body *)base;
+static void run_turn(ic_lua_body *body) {
   lua_State *L = body->L;
-  ic_request_wake(body);
-  ic_body_enqueue(body, chain);
   body->running = L;
   lua_pushcfunction(L, protected_turn);
   lua_pushlightuserdata(L, body);
@@ -515,7 +514,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
     const char *text = lua_tostring(L, -1);
     if (!text) text = "an error without a text";
     ic_body_report(body, text);
-    ic_body_set_error(base, text, strlen(text), text, strlen(text));
+    ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
     ic_body_stop(body, "memory");
   }
   if (!ic_body_is_killed(body) && body->stopping) {
@@ -524,13 +523,33 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   body->running = NULL;
   lua_settop(L, 0);
   ic_body_count_memory(body);
-  // Read once: it can be set at any moment, and an end has a reason.
-  const char *killed = atomic_load(&base->isolate->killed);
-  if (killed) base->reason = killed;
-  if (killed || body->stopping) return false;
+}
+
+static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  ic_request_wake(body);
+  ic_body_enqueue(body, chain);
+  if (!ic_ending_run(body, run_turn)) return false;
+  // Looked at once: it can come at any moment, and an end has a reason.
+  if (ic_ending_name(body) || body->stopping) return false;
   bool has_more = body->queue || (body->held && has_handler(body));
   *deadline_ns = has_more ? 0 : next_deadline(body);
   return true;
+}
+
+static void close_state(ic_lua_body *body) {
+  body->running = body->L;
+  lua_close(body->L);
+  body->running = NULL;
+}
+
+// Of a state that is ended by force no code runs any more; but finalizers of
+// foreign C functions do, and may be left.
+static void close_body(ic_body *base) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  if (!body->L) return;
+  bool closes = !ic_body_is_killed(body) || body->has_foreign_code;
+  if (!closes || ic_ending_run(body, close_state)) ic_ending_drop_state(body);
 }
 
 void ic_entry_fini(ic_entry *entry) {
@@ -549,6 +568,7 @@ void ic_body_init(ic_lua_body *body) {
   body->held_end = &body->held;
   for (int i = 0; i < IC_EVENT_COUNT; i++)
     body->events[i] = LUA_NOREF;
+  ic_owned_init(&body->owned);
   ic_value_scratch_init(&body->scratch);
   body->hooks = ic_lua_ref_hooks(body);
 }
@@ -566,6 +586,7 @@ void ic_body_fini(ic_lua_body *body) {
   }
   pay_sender(body);
   if (body->stock > 0) ic_isolate_release_many(isolate, body->stock);
+  ic_isolate_release(body->pinned);
   ic_watching_fini(&body->watching);
   ic_requests_fini(&body->requests);
   ic_handed_fini(&body->handed);
@@ -577,8 +598,7 @@ void ic_body_fini(ic_lua_body *body) {
 
 static void free_body(ic_body *base) {
   ic_lua_body *body = (ic_lua_body *)base;
-  body->running = NULL;
-  if (body->L) lua_close(body->L);
+  close_body(base);
   ic_arena_free(body->arena);
   ic_output_fini(&body->output);
   ic_body_fini(body);
@@ -587,7 +607,7 @@ static void free_body(ic_body *base) {
 
 ic_lua_body *ic_body_new(ic_entry *entry) {
   static const ic_body_class class = {ic_load_body, run, ic_body_interrupt,
-                                      free_body};
+                                      free_body, close_body};
   ic_lua_body *body = malloc(sizeof *body);
   if (!body) {
     ic_entry_fini(entry);
@@ -715,6 +735,7 @@ static int stop(lua_State *L) {
     const char *traceback = luaL_checklstring(L, 3, &traceback_size);
     ic_body_set_error(&body->base, message, message_size, traceback,
                       traceback_size);
+    if (body->is_over_memory) reason = IC_REASON_MEMORY;
   }
   ic_body_stop(body, reason);
   return 0;

@@ -14,6 +14,7 @@
 
 #include "binding/handed.h"
 #include "binding/output.h"
+#include "binding/owned.h"
 #include "binding/reach.h"
 #include "binding/requests.h"
 #include "binding/value.h"
@@ -68,6 +69,18 @@ typedef struct {
   ic_arena *arena;  // all memory of the state; NULL for a host
   bool is_host;
   bool default_shared;  // a host's: clusters whose options do not say
+
+  ic_owned owned;         // the ring of what the state's userdata own
+  ic_meter *meter;        // of the thread that runs it, or NULL
+  bool has_foreign_code;  // functions of C that are neither Lua's nor ours
+  bool is_over_memory;     // the code has had an error for it
+  bool is_pressed;        // the memory is at its threshold: see ending.c
+  lua_State *pressed;     // then: which coroutine has our hook, and its own
+  lua_Hook hook;
+  int hook_mask, hook_count;
+  int load_status;                   // of Lua
+  ic_isolate *pinned;                // counted while Lua code may raise
+  char stopped_at[LUA_IDSIZE + 32];  // where the code was when told to give up
 
   // The innermost coroutine that runs; read by the signal handler.
   lua_State *volatile running;

@@ -4,13 +4,25 @@
 
 #include <lauxlib.h>
 
-#include "binding/body.h"
+#include <stdio.h>
+
+#include "binding/ending.h"
+
+// Remembers where the code was when it was told to end.
+static void note_place(lua_State *L, lua_Debug *activation) {
+  ic_lua_body *body = ic_ending_body_of(L);
+  if (!body || body->stopped_at[0] || !lua_getinfo(L, "Sl", activation)) return;
+  if (activation->currentline < 0) return;
+  snprintf(body->stopped_at, sizeof body->stopped_at, "%s:%d",
+           activation->short_src, activation->currentline);
+}
 
 // Wherever the state's code tries to go on, it yields, and is never resumed:
 // unlike an error, that runs no message handler and no __close, in which no hook
 // is called. Only instructions can yield, and no C function may be in between; it
 // gets an error.
 static void give_up(lua_State *L, lua_Debug *activation) {
+  note_place(L, activation);
   if (!lua_isyieldable(L)) {
     luaL_error(L, "the isolate is being stopped");
   } else if (activation->event == LUA_HOOKCOUNT) {
@@ -33,12 +45,17 @@ void ic_body_interrupt(ic_body *base) {
 // check behind the change makes up for it, as the flag was set before.
 static void set_running(ic_lua_body *body, lua_State *L) {
   body->running = L;
-  if (L && ic_body_is_killed(body)) make_give_up(L);
+  if (L && ic_body_is_killed(body)) {
+    make_give_up(L);
+  } else if (L && body->is_pressed) {
+    ic_ending_press(body, L);
+  }
 }
 
 int ic_body_resume(ic_lua_body *body, lua_State *co, lua_State *from,
                    int arguments, int *results) {
   lua_State *outer = body->running;
+  ic_ending_check_stack(body);
   set_running(body, co);
   int status = lua_resume(co, from, arguments, results);
   set_running(body, outer);
@@ -87,6 +104,7 @@ static int resume(lua_State *L) {
 
 int ic_coroutine_close(ic_lua_body *body, lua_State *co) {
   lua_State *outer = body->running;
+  ic_ending_check_stack(body);
   set_running(body, co);  // its __close metamethods run there
   int status = lua_resetthread(co);
   set_running(body, outer);

@@ -9,30 +9,39 @@
 
 #define ENVELOPE_TYPE "isolate_cluster.message"
 
-void ic_envelope_push(lua_State *L, ic_message **message) {
-  ic_message **envelope = lua_newuserdatauv(L, sizeof *envelope, 1);
-  *envelope = NULL;
+typedef struct {
+  ic_owned owned;
+  ic_message *message;
+} envelope;
+
+static void release_message(ic_owned *owned) {
+  ic_message_free(((envelope *)owned)->message);
+  ((envelope *)owned)->message = NULL;
+}
+
+void ic_envelope_push(lua_State *L, ic_lua_body *body) {
+  envelope *some = lua_newuserdatauv(L, sizeof *some, 1);
+  *some = (envelope){0};
   luaL_setmetatable(L, ENVELOPE_TYPE);
-  *envelope = *message;
-  *message = NULL;
+  some->message = body->current;
+  body->current = NULL;
+  ic_owned_add(&body->owned, &some->owned, release_message);
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 1);
 }
 
 static int free_envelope(lua_State *L) {
-  ic_message **envelope = lua_touserdata(L, 1);
-  ic_message_free(*envelope);
-  *envelope = NULL;
+  ic_owned_release(lua_touserdata(L, 1));
   return 0;
 }
 
 static ic_message *check_message(lua_State *L) {
-  ic_message **envelope = luaL_testudata(L, 1, ENVELOPE_TYPE);
-  if (!envelope) {
+  envelope *some = luaL_testudata(L, 1, ENVELOPE_TYPE);
+  if (!some) {
     luaL_error(L, "message:reply wants a message before the colon, got %s",
                luaL_typename(L, 1));
   }
-  return *envelope;
+  return some->message;
 }
 
 // message:reply(value) -> true | nil, message, code

@@ -8,12 +8,12 @@
 
 #include <lua.h>
 
-#include "core/message.h"
+#include "binding/body.h"
 
-// Pushes the envelope of [*message], whose value is on the top; takes the
-// message and sets [*message] to NULL.
+// Pushes the envelope of [body->current], whose value is on the top; takes the
+// message, so that it is not the current one any more.
 // Stack: [-0, +1]. Raises memory errors, and then takes nothing.
-void ic_envelope_push(lua_State *L, ic_message **message);
+void ic_envelope_push(lua_State *L, ic_lua_body *body);
 
 // Registers the type. The body is on the top of the stack.
 // Stack: [-0, +0]. Raises memory errors.

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "binding/coroutine.h"
+#include "binding/ending.h"
 #include "binding/module.h"
 #include "binding/process.h"
 #include "binding/sandbox.h"
@@ -26,7 +27,8 @@ static void set_package_field(lua_State *L, const char *name,
 }
 
 // The list only grows at its head, and its nodes never change.
-static void preload_c_modules(lua_State *L, ic_cluster *cluster) {
+static void preload_c_modules(lua_State *L, ic_lua_body *body) {
+  ic_cluster *cluster = body->base.isolate->cluster;
   ic_mutex_lock(&cluster->registry.mutex);
   const ic_module *module = cluster->modules;
   ic_mutex_unlock(&cluster->registry.mutex);
@@ -34,7 +36,7 @@ static void preload_c_modules(lua_State *L, ic_cluster *cluster) {
   for (; module; module = module->next) {
     // The newest of a name comes first, and stays.
     if (lua_getfield(L, -1, module->name) == LUA_TNIL) {
-      lua_pushcfunction(L, module->open);
+      ic_ending_push_foreign(L, body, module->open);
       lua_setfield(L, -3, module->name);
     }
     lua_pop(L, 1);
@@ -123,11 +125,6 @@ static void load_entry(lua_State *L, ic_lua_body *body) {
   if (status != LUA_OK) lua_error(L);
 }
 
-static void *allocate(void *arena, void *block, size_t old_size,
-                      size_t new_size) {
-  return ic_arena_realloc(arena, block, old_size, new_size);
-}
-
 // No call that may raise is outside of a protected one; so this is a defect of
 // ours, and Lua ends the process.
 static int panic(lua_State *L) {
@@ -148,11 +145,12 @@ static int load(lua_State *L) {
   const ic_isolate *isolate = body->base.isolate;
   ic_output_install(&body->output, L, isolate->cluster->capture, isolate->path);
   ic_process_install(L);
+  ic_ending_install(body, L);
   lua_pushlightuserdata(L, body);
   ic_coroutine_install(L);
   ic_module_install(L);
   lua_settop(L, 0);
-  preload_c_modules(L, isolate->cluster);
+  preload_c_modules(L, body);
   ic_module_require(L, "isolate_cluster.isolate");
   ic_sandbox_apply(L, body);
   lua_gc(L, LUA_GCRESTART);
@@ -162,28 +160,47 @@ static int load(lua_State *L) {
   return 0;
 }
 
-ic_status ic_load_body(ic_body *base, char **message) {
-  ic_lua_body *body = (ic_lua_body *)base;
-  body->arena = ic_arena_new();
-  if (!body->arena) return IC_MEMORY;
-  body->L = lua_newstate(allocate, body->arena);
-  if (!body->L) return IC_MEMORY;
-  lua_atpanic(body->L, panic);
+static void run_load(ic_lua_body *body) {
   lua_State *L = body->L;
-  lua_setwarnf(L, warn, body);
   body->running = L;
   lua_pushcfunction(L, add_traceback);
   lua_pushcfunction(L, load);
   lua_pushlightuserdata(L, body);
-  int status = lua_pcall(L, 1, 0, 1);
+  body->load_status = lua_pcall(L, 1, 0, 1);
   body->running = NULL;
-  if (status == LUA_OK) {
+  if (body->load_status == LUA_OK) {
     lua_settop(L, 0);
-    ic_entry_fini(&body->entry);
     ic_body_count_memory(body);
+  }
+}
+
+// What became of a load that was ended by force.
+static ic_status describe_end(const ic_lua_body *body, char **message) {
+  const char *reason = body->base.reason;
+  char text[128];
+  snprintf(text, sizeof text, "the isolate was ended while it loaded: %s",
+           reason);
+  *message = strdup(text);
+  if (strcmp(reason, IC_REASON_MEMORY) == 0) return IC_MEMORY;
+  return strcmp(reason, IC_REASON_CPU) == 0 ? IC_CPU : IC_LOAD;
+}
+
+ic_status ic_load_body(ic_body *base, char **message) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  body->arena = ic_arena_new();
+  if (!body->arena) return IC_MEMORY;
+  body->L = lua_newstate(ic_ending_allocate, body);
+  if (!body->L) return IC_MEMORY;
+  lua_atpanic(body->L, panic);
+  lua_setwarnf(body->L, warn, body);
+  ic_ending_set_limits(body);
+  bool is_whole = ic_ending_run(body, run_load);
+  if (!is_whole || ic_ending_name(body)) return describe_end(body, message);
+  if (body->load_status == LUA_OK) {
+    ic_entry_fini(&body->entry);
     return IC_OK;
   }
-  const char *text = lua_tostring(L, -1);
+  const char *text = lua_tostring(body->L, -1);
   *message = strdup(text ? text : "an error without a text");
-  return status == LUA_ERRMEM ? IC_MEMORY : IC_LOAD;
+  return body->load_status == LUA_ERRMEM ? IC_MEMORY : IC_LOAD;
 }

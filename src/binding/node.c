@@ -10,38 +10,50 @@
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
+#include "core/escape.h"
 #include "core/path.h"
 
 #define CLUSTER_TYPE "isolate_cluster.cluster"
 
+typedef struct {
+  ic_owned owned;
+  ic_cluster *cluster;
+} cluster_handle;
+
 static ic_cluster *check_cluster(lua_State *L) {
-  return *(ic_cluster **)luaL_checkudata(L, 1, CLUSTER_TYPE);
+  cluster_handle *handle = luaL_checkudata(L, 1, CLUSTER_TYPE);
+  return handle->cluster;
 }
 
 ic_cluster *ic_node_check_cluster(lua_State *L) {
   return check_cluster(L);
 }
 
-static ic_cluster **new_handle(lua_State *L) {
-  ic_cluster **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
+static cluster_handle *new_handle(lua_State *L) {
+  cluster_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (cluster_handle){0};
   luaL_setmetatable(L, CLUSTER_TYPE);
   return handle;
 }
 
+static void release_handle(ic_owned *owned) {
+  cluster_handle *handle = (cluster_handle *)owned;
+  ic_cluster_release(handle->cluster);
+  handle->cluster = NULL;
+}
+
 static int free_handle(lua_State *L) {
-  ic_cluster **handle = lua_touserdata(L, 1);
-  if (!*handle) return 0;
+  cluster_handle *handle = lua_touserdata(L, 1);
   ic_lua_body *body = ic_body_of(L);
-  if (body->is_host) {
+  if (!body->is_host) {
+    ic_owned_release(&handle->owned);
+  } else if (handle->cluster) {
     // The state is being closed: nobody waits for the isolates any more.
-    ic_registry_watch(&(*handle)->registry, body->base.isolate, 0);
-    ic_simulation_leave(body, *handle);
-    ic_cluster_free(*handle);
-  } else {
-    ic_cluster_release(*handle);
+    ic_registry_watch(&handle->cluster->registry, body->base.isolate, 0);
+    ic_simulation_leave(body, handle->cluster);
+    ic_cluster_free(handle->cluster);
+    handle->cluster = NULL;
   }
-  *handle = NULL;
   return 0;
 }
 
@@ -57,9 +69,9 @@ static int new_cluster(lua_State *L) {
       .shared = lua_isnil(L, 1) ? body->default_shared : lua_toboolean(L, 1),
       .pool_threads = (size_t)luaL_optinteger(L, 2, 0)};
   ic_limit_options_read(L, 3, &options.limits);
-  ic_cluster **handle = new_handle(L);
-  if (ic_cluster_new(&options, handle) != IC_OK ||
-      ic_registry_watch(&(*handle)->registry, body->base.isolate,
+  cluster_handle *handle = new_handle(L);
+  if (ic_cluster_new(&options, &handle->cluster) != IC_OK ||
+      ic_registry_watch(&handle->cluster->registry, body->base.isolate,
                         IC_WATCH_NODE) != IC_OK) {
     return luaL_error(L, "not enough memory for a cluster");
   }
@@ -68,7 +80,10 @@ static int new_cluster(lua_State *L) {
 
 // ownCluster() -> handle of the cluster that the isolate is in
 static int own_cluster(lua_State *L) {
-  *new_handle(L) = ic_cluster_hold(ic_body_of(L)->base.isolate->cluster);
+  ic_lua_body *body = ic_body_of(L);
+  cluster_handle *handle = new_handle(L);
+  handle->cluster = ic_cluster_hold(body->base.isolate->cluster);
+  ic_owned_add(&body->owned, &handle->owned, release_handle);
   return 1;
 }
 
@@ -126,29 +141,36 @@ static int lookup(lua_State *L) {
     return ic_lua_ref_fail(L, status, lua_tostring(L, -1));
   }
   if (status != IC_OK) return fail(L, status);
-  // Counted here until the ref counts it; that it might not be made for want of
-  // memory is the one way to keep an ended isolate's few bytes.
-  ic_lua_ref_push(L, ic_body_of(L), isolate, 0);
-  ic_isolate_release(isolate);
+  ic_lua_ref_push_counted(L, ic_body_of(L), isolate);
   return 1;
 }
 
 // The refs of a list that Lua code is being given.
+typedef struct {
+  ic_owned owned;
+  ic_ref_list refs;
+} owned_list;
+
+static void release_list(ic_owned *owned) {
+  ic_ref_list_fini(&((owned_list *)owned)->refs);
+}
+
 static int free_list(lua_State *L) {
-  ic_ref_list_fini(lua_touserdata(L, 1));
+  ic_owned_release(lua_touserdata(L, 1));
   return 0;
 }
 
 // Pushes an empty list, which is freed with the userdata that it is in.
 static ic_ref_list *push_list(lua_State *L) {
-  ic_ref_list *list = lua_newuserdatauv(L, sizeof *list, 0);
-  *list = (ic_ref_list){0};
+  owned_list *list = lua_newuserdatauv(L, sizeof *list, 0);
+  *list = (owned_list){0};
   if (luaL_newmetatable(L, "isolate_cluster.list")) {
     lua_pushcfunction(L, free_list);
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  return list;
+  ic_owned_add(&ic_body_of(L)->owned, &list->owned, release_list);
+  return &list->refs;
 }
 
 // list(handle, prefix) -> array of refs | nil, message, code
@@ -347,11 +369,13 @@ static int spawn(lua_State *L) {
     if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   }
   ic_entry entry;
+  ic_escape_forbid();  // the properties, the entry, then a whole body are in hand
   status = read_entry(L, 7, kind, &entry);
   if (entry.sandbox.data) confine_limits(body, &start.limits);
   ic_lua_body *created = status == IC_OK ? ic_body_new(&entry) : NULL;
   if (!created) {
     ic_message_free(start.properties);
+    ic_escape_permit();
     return status == IC_UNSENDABLE
                ? ic_lua_ref_fail(L, status, body->scratch.text)
                : fail(L, IC_MEMORY);
@@ -360,13 +384,14 @@ static int spawn(lua_State *L) {
   ic_isolate *isolate;
   char *text = NULL;
   status = ic_cluster_start(cluster, &start, &isolate, &text);
+  ic_escape_permit();
   if (status != IC_OK) return push_spawn_failure(L, status, path, text);
-  if (start.load_later) {
-    lua_pushboolean(L, 0);
-  } else {
-    ic_lua_ref_push(L, body, isolate, 0);
+  if (!start.load_later) {
+    ic_lua_ref_push_counted(L, body, isolate);
+    return 1;
   }
   ic_isolate_release(isolate);
+  lua_pushboolean(L, 0);
   return 1;
 }
 

@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "binding/request.h"
+#include "core/escape.h"
 #include "core/ref.h"
 
 #define REF_TYPE "isolate_cluster.ref"
@@ -21,24 +22,47 @@ static ic_lua_ref *new_ref(lua_State *L) {
   return ref;
 }
 
+static void release_ref(ic_owned *owned) {
+  ic_lua_ref *ref =
+      (ic_lua_ref *)((char *)owned - offsetof(ic_lua_ref, owned));
+  ic_isolate_release(ref->isolate);
+  ref->isolate = NULL;
+}
+
+// Gives the ref its isolate, which is counted for it.
+static void set_isolate(ic_lua_body *body, ic_lua_ref *ref,
+                        ic_isolate *isolate) {
+  ref->isolate = isolate;
+  ic_owned_add(&body->owned, &ref->owned, release_ref);
+}
+
 void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
                      uint64_t request) {
-  (void)body;
   luaL_checkstack(L, 4, "a ref");
   if (request != 0) {
     ic_lua_ref *ref = new_ref(L);
-    ref->isolate = ic_isolate_hold(isolate);
+    set_isolate(body, ref, ic_isolate_hold(isolate));
     ref->request = request;
     return;
   }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key);
   if (lua_rawgetp(L, -1, isolate) == LUA_TNIL) {
     lua_pop(L, 1);
-    new_ref(L)->isolate = ic_isolate_hold(isolate);
+    ic_lua_ref *ref = new_ref(L);
+    set_isolate(body, ref, ic_isolate_hold(isolate));
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, isolate);
   }
   lua_remove(L, -2);
+}
+
+void ic_lua_ref_push_counted(lua_State *L, ic_lua_body *body,
+                             ic_isolate *isolate) {
+  ic_isolate_release(body->pinned);
+  body->pinned = isolate;
+  ic_lua_ref_push(L, body, isolate, 0);
+  body->pinned = NULL;
+  ic_isolate_release(isolate);
 }
 
 // By the userdata's size and first word: to look the metatable up would cost a
@@ -52,8 +76,7 @@ ic_lua_ref *ic_lua_ref_test(lua_State *L, int index) {
 
 static int free_ref(lua_State *L) {
   ic_lua_ref *ref = lua_touserdata(L, 1);
-  ic_isolate_release(ref->isolate);
-  ref->isolate = NULL;
+  ic_owned_release(&ref->owned);
   return 0;
 }
 
@@ -145,8 +168,10 @@ static void revive(void *context, lua_State *L) {
   // that is counted.
   ic_lua_ref *ref = new_ref(L);
   ref->request = request;
-  ref->isolate = resolve(body->decoding, key, id, lua_tostring(L, -2));
-  if (!ref->isolate) luaL_error(L, "not enough memory for a ref");
+  const char *path = lua_tostring(L, -2);
+  ic_isolate *isolate = resolve(body->decoding, key, id, path);
+  if (!isolate) luaL_error(L, "not enough memory for a ref");
+  set_isolate(body, ref, isolate);
   if (request == 0) {
     ic_lua_ref_push(L, body, ref->isolate, 0);
     lua_remove(L, -2);
@@ -208,9 +233,12 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
     return IC_MEMORY;
   }
   lua_pushvalue(L, index);
+  // The buffer is ours alone; nothing of this raises.
+  ic_escape_forbid();
   ic_status status =
       ic_value_encode(L, &body->scratch, &body->hooks, name, &buffer);
   if (status == IC_OK) status = append_extras(L, body, behind, &buffer, &parts);
+  ic_escape_permit();
   if (status == IC_OK) {
     *out = ic_message_wrap(&buffer, parts, &body->refs);
     return IC_OK;

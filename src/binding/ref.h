@@ -13,6 +13,7 @@
 
 typedef struct {
   const void *type;     // tells it from the userdata of others
+  ic_owned owned;
   ic_isolate *isolate;  // counted; NULL only while it is being made
   uint64_t request;     // 0: none
   uint64_t watch;       // of the requests to it: where to look first; or 0
@@ -21,6 +22,10 @@ typedef struct {
 // Pushes the ref of [isolate]. Stack: [-0, +1]. Raises memory errors.
 void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
                      uint64_t request);
+
+// Likewise, and takes the caller's user of [isolate], whatever it raises.
+void ic_lua_ref_push_counted(lua_State *L, ic_lua_body *body,
+                             ic_isolate *isolate);
 
 // The ref at [index], or NULL. Stack: [-0, +0], 2 free slots. Never raises.
 ic_lua_ref *ic_lua_ref_test(lua_State *L, int index);

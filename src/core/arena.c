@@ -108,6 +108,7 @@ struct ic_arena {
   size_t large_bytes;  // asked for, of the large blocks
   size_t run_bytes;    // of the runs begun since it was last tidied
   bool has_stray;      // a small block may lie in no chunk; never tidied then
+  ic_arena_limit limit;
   large large;
 };
 
@@ -318,7 +319,21 @@ static bool find_run(ic_arena *arena, size_t size) {
   return false;
 }
 
+// Whether the arena may hold [more].
+static bool may_grow(ic_arena *arena, size_t more) {
+  ic_arena_limit *limit = &arena->limit;
+  if (limit->hard_bytes == 0) return true;
+  size_t held = arena->chunk_bytes + arena->large_bytes;
+  if (held > limit->hard_bytes || more > limit->hard_bytes - held) return false;
+  if (held + more > limit->threshold_bytes) {
+    limit->threshold_bytes = SIZE_MAX;
+    limit->on_threshold(limit->context);
+  }
+  return true;
+}
+
 static bool add_chunk(ic_arena *arena) {
+  if (!may_grow(arena, CHUNK_BYTES)) return false;
   chunk *some = take_chunk();
   if (!some) return false;
   if (!arena->chunks && some->touched > FIRST_WARM_BYTES) {
@@ -420,8 +435,7 @@ static bool is_worth_tidying(const ic_arena *arena) {
          arena->run_bytes >= arena->chunk_bytes / 4;
 }
 
-// Begins a run of at least [size]. The place for a limit: all small blocks that
-// make the arena larger come by here.
+// Begins a run of at least [size].
 static bool next_run(ic_arena *arena, size_t size) {
   leave_run(arena);
   if (find_run(arena, size)) return true;
@@ -455,9 +469,9 @@ static void link_large(large *some) {
   some->next->previous = some;
 }
 
-// The place for a limit, as next_run is.
 static void *take_large(ic_arena *arena, size_t size) {
   if (size > SIZE_MAX - sizeof(large)) return NULL;
+  if (!may_grow(arena, size)) return NULL;
   large *some = ic_block_take(sizeof *some + size);
   if (!some) return NULL;
   *some = (large){&arena->large, arena->large.next, sizeof *some + size, 0};
@@ -477,6 +491,7 @@ static void free_large(ic_arena *arena, void *block, size_t size) {
 static void *resize_large(ic_arena *arena, void *block, size_t old_size,
                           size_t new_size) {
   if (new_size > SIZE_MAX - sizeof(large)) return NULL;
+  if (new_size > old_size && !may_grow(arena, new_size - old_size)) return NULL;
   large *some = (large *)block - 1;
   some = ic_block_resize(some, some->block_size, sizeof *some + new_size);
   if (some) {
@@ -568,6 +583,20 @@ void ic_arena_free(ic_arena *arena) {
   note_touched(arena);
   give_chunks(arena->chunks);
   free(arena);
+}
+
+void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit) {
+  arena->limit = *limit;
+}
+
+void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes) {
+  arena->limit.threshold_bytes = threshold_bytes;
+}
+
+void ic_arena_tidy(ic_arena *arena) {
+  if (arena->has_stray) return;
+  leave_run(arena);
+  tidy(arena);
 }
 
 size_t ic_arena_bytes(const ic_arena *arena) {

@@ -37,6 +37,22 @@ void ic_arena_free(ic_arena *arena);
 void *ic_arena_realloc(ic_arena *arena, void *block, size_t old_size,
                        size_t new_size);
 
+// How much an arena may hold (ic_arena_held_bytes). At what would make it more
+// than [hard_bytes] ic_arena_realloc fails, as if the system had none.
+// [on_threshold] is called before it holds more than [threshold_bytes], once until
+// that is set again.
+typedef struct {
+  size_t hard_bytes;  // 0: no limit at all
+  size_t threshold_bytes;
+  void (*on_threshold)(void *context);
+  void *context;
+} ic_arena_limit;
+void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit);
+void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes);
+
+// Gives back what the arena holds and does not use, as far as that can be found.
+void ic_arena_tidy(ic_arena *arena);
+
 // The sum of the sizes asked for, of all blocks there are.
 size_t ic_arena_bytes(const ic_arena *arena);
 

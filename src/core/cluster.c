@@ -168,7 +168,8 @@ static ic_status load_and_publish(ic_isolate *isolate, char **text) {
   ic_message *start = ic_message_new_event(IC_MESSAGE_START);
   if (!start) return IC_MEMORY;
   ic_status status = isolate->body->class->load(isolate->body, text);
-  if (status != IC_OK && atomic_load(&isolate->killed)) {
+  const char *killed = atomic_load(&isolate->killed);
+  if (status != IC_OK && killed && strcmp(killed, IC_REASON_KILLED) == 0) {
     free(*text);  // tells of the killing only
     *text = NULL;
     status = IC_DOWN;
@@ -212,6 +213,9 @@ static void end_supervised(const ic_isolate *supervisor) {
 static void life_end(ic_isolate *isolate) {
   ic_dead_letters_drop(&isolate->cluster->registry, isolate,
                        ic_mailbox_close(&isolate->mailbox));
+  if (isolate->body->class->close) isolate->body->class->close(isolate->body);
+  // What follows frees what an interrupt would use.
+  if (ic_turn_current() == isolate) ic_turn_enter(NULL);
   const char *reason = isolate->body->reason;
   ic_error *error = isolate->body->error;
   isolate->body->class->free(isolate->body);

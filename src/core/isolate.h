@@ -55,6 +55,9 @@ typedef struct {
   void (*interrupt)(ic_body *body);
 
   void (*free)(ic_body *body);
+
+  // Ends the code for good, before free; may be interrupted, too. Or NULL.
+  void (*close)(ic_body *body);
 } ic_body_class;
 
 struct ic_body {
@@ -70,7 +73,8 @@ typedef struct {
   // Loads it there, and registers it or drops it. Takes [request]. False: it
   // was dropped.
   bool (*load)(ic_isolate *isolate, ic_message *request);
-  // It has ended, or never began: unregisters it and frees the body.
+  // It has ended, or never began: unregisters it and frees the body; before that
+  // the thread is told to be in no isolate any more (ic_turn_enter).
   void (*end)(ic_isolate *isolate);
   // The thread is about to return: the cluster has one user less.
   void (*left)(ic_cluster *cluster);

@@ -5,6 +5,8 @@
 
 #include <assert.h>
 
+#include "core/escape.h"
+
 void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
   ic_turn_handle_interrupts();
   *scheduler = (ic_scheduler){.pool_threads = pool_threads};
@@ -82,6 +84,8 @@ static void *own_thread(void *argument) {
   ic_isolate *isolate = argument;
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
+  ic_alternate_stack alternate;
+  ic_escape_begin_thread(&alternate);
   ic_turn_enter(isolate);
   ic_thread_admit_interrupts();
   ic_mutex_lock(&scheduler->mutex);
@@ -89,10 +93,10 @@ static void *own_thread(void *argument) {
   isolate->thread_known = true;
   ic_mutex_unlock(&scheduler->mutex);
   run_to_end(isolate);
-  // First of all: the end frees what an interrupt would use.
-  ic_turn_enter(NULL);
   const ic_life *life = isolate->life;
   life->end(isolate);
+  ic_turn_enter(NULL);
+  ic_escape_end_thread();
   leave(scheduler, isolate);
   ic_isolate_release(isolate);
   life->left(cluster);

@@ -8,9 +8,11 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { INTERRUPT_SIGNAL = SIGURG };
@@ -136,6 +138,7 @@ ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return IC_MEMORY;
   must(pthread_attr_setstacksize(&attributes, stack_bytes));
+  must(pthread_attr_setguardsize(&attributes, IC_STACK_GUARD_BYTES));
   int error = pthread_create(&thread->thread, &attributes, run, argument);
   pthread_attr_destroy(&attributes);
   return error == 0 ? IC_OK : IC_MEMORY;
@@ -194,12 +197,123 @@ void ic_thread_detach_self(void) {
   must(pthread_detach(pthread_self()));
 }
 
-void ic_thread_on_interrupt(void (*handler)(int signal)) {
+// --- Signals ----------------------------------------------------------------
+
+static uintptr_t instruction_of(void *context) {
+  const ucontext_t *registers = context;
+#if defined(__x86_64__)
+  return (uintptr_t)registers->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+  return (uintptr_t)registers->uc_mcontext.pc;
+#else
+  (void)registers;
+  return 0;
+#endif
+}
+
+static void (*_Atomic interrupt_function)(const ic_moment *moment);
+static void (*_Atomic fault_function)(const ic_moment *moment);
+static struct sigaction faults_before;  // written once, before a fault can come
+static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
+
+static void on_interrupt(int signal, siginfo_t *info, void *context) {
+  (void)signal;
+  (void)info;
+  int saved = errno;
+  atomic_load (&interrupt_function)(
+      &(ic_moment){.instruction = instruction_of(context)});
+  errno = saved;
+}
+
+static void install(int signal, void (*handler)(int, siginfo_t *, void *),
+                    struct sigaction *before) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  action.sa_handler = handler;
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  must(sigaction(INTERRUPT_SIGNAL, &action, NULL));
+  must(sigaction(signal, &action, before));
+}
+
+void ic_thread_on_interrupt(void (*handler)(const ic_moment *moment)) {
+  atomic_store(&interrupt_function, handler);
+  install(INTERRUPT_SIGNAL, on_interrupt, NULL);
+}
+
+// With the default, the instruction faults again, and that ends the process.
+static void handle_as_before(int signal, siginfo_t *info, void *context) {
+  if (faults_before.sa_flags & SA_SIGINFO) {
+    faults_before.sa_sigaction(signal, info, context);
+  } else if (faults_before.sa_handler != SIG_DFL &&
+             faults_before.sa_handler != SIG_IGN) {
+    faults_before.sa_handler(signal);
+  } else {
+    sigaction(signal, &faults_before, NULL);
+  }
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context) {
+  int saved = errno;
+  if (info->si_code > 0) {  // the kernel's, no kill
+    atomic_load (&fault_function)(
+        &(ic_moment){.instruction = instruction_of(context),
+                     .address = (uintptr_t)info->si_addr});
+  }
+  handle_as_before(signal, info, context);
+  errno = saved;
+}
+
+static void install_fault_handler(void) {
+  install(SIGSEGV, on_fault, &faults_before);
+}
+
+void ic_thread_on_fault(void (*handler)(const ic_moment *moment)) {
+  atomic_store(&fault_function, handler);
+  must(pthread_once(&fault_once, install_fault_handler));
+}
+
+void ic_thread_unblock_signals(void) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, INTERRUPT_SIGNAL);
+  sigaddset(&signals, SIGSEGV);
+  must(pthread_sigmask(SIG_UNBLOCK, &signals, NULL));
+}
+
+void ic_thread_use_alternate_stack(void *bytes, size_t size) {
+  stack_t stack = {.ss_sp = bytes, .ss_size = size};
+  if (!bytes) stack.ss_flags = SS_DISABLE;
+  sigaltstack(&stack, NULL);
+}
+
+void ic_stack_get_bounds(ic_stack_bounds *out) {
+  pthread_attr_t attributes;
+  void *low = NULL;
+  size_t size = 0;
+  *out = (ic_stack_bounds){0};
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_getguardsize(&attributes, &out->guard_bytes);
+  pthread_attr_destroy(&attributes);
+  out->low = (uintptr_t)low;
+}
+
+// Whether a stack's bounds take in its guard differs between C libraries.
+bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address) {
+  return bounds->low != 0 && address >= bounds->low - bounds->guard_bytes &&
+         address < bounds->low + bounds->guard_bytes;
+}
+
+// A FILE's lock, as glibc has it.
+typedef struct {
+  int lock;
+  int count;
+  void *owner;
+} file_lock;
+
+bool ic_stdin_is_mine(void) {
+  const file_lock *lock = (const file_lock *)stdin->_lock;
+  return lock && lock->count > 0 && lock->owner == (void *)pthread_self();
 }
 
 void ic_thread_admit_interrupts(void) {

@@ -77,7 +77,13 @@ typedef struct {
 #endif
 #define IC_SMALL_STACK_BYTES ((size_t)256 << 10)
 
-// Starts a thread with a stack of [stack_bytes] and a guard page.
+// Behind a stack's end: no frame is larger, so none steps over it.
+#define IC_STACK_GUARD_BYTES ((size_t)64 << 10)
+
+// For signal handlers: the state of all registers, with room to spare.
+#define IC_ALTERNATE_STACK_BYTES ((size_t)32 << 10)
+
+// Starts a thread with a stack of [stack_bytes] and a guard behind it.
 //
 // Errors: IC_MEMORY - no memory, or no more threads allowed.
 ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
@@ -121,7 +127,37 @@ static inline void ic_thread_relax(void) {
 // of what it does: SIGURG, as it is ignored where nobody handles it and as
 // debuggers let it pass. Blocking system calls end with EINTR. [handler] may
 // call async-signal-safe functions only. It is the process's: once is enough.
-void ic_thread_on_interrupt(void (*handler)(int signal));
+// Where a thread is when a signal handler runs on it; 0 where that is unknown.
+typedef struct {
+  uintptr_t instruction;
+  uintptr_t address;  // of a fault
+} ic_moment;
+void ic_thread_on_interrupt(void (*handler)(const ic_moment *moment));
+
+// Makes [handler] see each access to memory that is not there (SIGSEGV). Where it
+// returns, whoever handled that before does it, or the process ends as ever.
+void ic_thread_on_fault(void (*handler)(const ic_moment *moment));
+
+// Lets these signals through again, after a handler was left by a jump.
+void ic_thread_unblock_signals(void);
+
+// Makes the calling thread's signal handlers run on a stack of their own; NULL: no
+// more.
+void ic_thread_use_alternate_stack(void *bytes, size_t size);
+
+// The calling thread's stack.
+typedef struct {
+  uintptr_t low;  // its end; 0: unknown
+  size_t guard_bytes;
+} ic_stack_bounds;
+void ic_stack_get_bounds(ic_stack_bounds *out);
+
+// Whether [address] is in the guard behind the stack's end.
+bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address);
+
+// Whether the calling thread is in the middle of reading the process's stdin, whose
+// lock it holds then. Async-signal-safe.
+bool ic_stdin_is_mine(void);
 
 // Lets interrupts through to the calling thread, whatever signals the one that
 // started it has blocked.

@@ -2,23 +2,25 @@
 
 #include "core/turn.h"
 
-#include <errno.h>
+#include "core/escape.h"
 
 // The isolate that this thread runs, for the signal handler.
 static _Thread_local ic_isolate *volatile current;
 
-static void on_interrupt(int signal) {
-  (void)signal;
-  int saved = errno;
+static void on_interrupt(const ic_moment *moment) {
   ic_isolate *isolate = current;
-  if (isolate && atomic_load(&isolate->killed)) {
-    isolate->body->class->interrupt(isolate->body);
-  }
-  errno = saved;
+  if (!isolate || !atomic_load(&isolate->killed)) return;
+  isolate->body->class->interrupt(isolate->body);
+  ic_escape_interrupted(isolate, moment);
+}
+
+static void on_overflow(void *owner) {
+  ic_isolate_condemn(owner, IC_REASON_STACK);
 }
 
 void ic_turn_handle_interrupts(void) {
   ic_thread_on_interrupt(on_interrupt);
+  ic_escape_handle_faults(on_overflow);
 }
 
 void ic_turn_enter(ic_isolate *isolate) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/block.h"
+#include "core/escape.h"
 
 enum {
   SLOT_RUNS_MAX = 32,   // turns from the slot in a row, before the queue's
@@ -415,12 +416,13 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
         ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox), &deadline_ns);
   } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
            comes_soon(self, isolate));
-  ic_turn_enter(NULL);
   if (outcome == IC_TURN_OVER) {
     // Left only behind its end, which may take long, too.
     ic_worker_end_isolate(self->pool, isolate);
+    ic_turn_enter(NULL);
     return leave_isolate(self, NULL);
   }
+  ic_turn_enter(NULL);
   if (leave_isolate(self, settling(isolate))) {
     settle(self, isolate, outcome, deadline_ns);
     return true;
@@ -433,16 +435,21 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
 
 static void *run_worker(void *argument) {
   ic_worker *self = argument;
+  ic_alternate_stack alternate;
+  ic_escape_begin_thread(&alternate);
   this_worker = self;
   ic_thread_admit_interrupts();
   for (;;) {
     ic_isolate *isolate = find_work(self);
     if (!isolate) {
-      if (!park(self)) return NULL;
+      if (park(self)) continue;
+      ic_escape_end_thread();
+      return NULL;
     } else if (!run_isolate(self, isolate)) {
       break;
     }
   }
+  ic_escape_end_thread();
   ic_thread_detach_self();
   release(self);
   return NULL;

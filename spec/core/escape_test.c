@@ -1,0 +1,173 @@
+// escape_test.c - what is left by a jump, and what is not.
+
+#include "core/escape.h"
+
+#include <limits.h>
+
+#include "check.h"
+#include "test_body.h"
+
+static int owner, depth_owner;
+static void *volatile overflowed;
+static volatile bool landed;
+
+static void note_overflow(void *who) {
+  overflowed = who;
+}
+
+// Runs [function] so that it can be left.
+static void run_escapable(void (*function)(void)) {
+  ic_escape escape;
+  landed = false;
+  ic_escape_enter(&escape, &owner);
+  if (sigsetjmp(escape.place, 0) == 0) {
+    function();
+  } else {
+    landed = true;
+    ic_escape_land();
+  }
+  ic_escape_leave(&escape);
+}
+
+static void escape(void) {
+  if (ic_escape_is_open(&owner)) ic_escape_now();
+}
+
+static void is_left_where_it_is_open(void) {
+  run_escapable(escape);
+  CHECK(landed);
+  CHECK(!ic_escape_is_open(&owner));
+}
+
+static void escape_in_a_forbidden_place(void) {
+  ic_escape_forbid();
+  escape();
+  ic_escape_permit();
+}
+
+static void is_not_left_where_that_is_forbidden(void) {
+  run_escapable(escape_in_a_forbidden_place);
+  CHECK(!landed);
+  run_escapable(escape);
+  CHECK(landed);
+}
+
+static void run_an_inner_one(void) {
+  ic_escape_forbid();
+  run_escapable(escape);
+  if (!landed || ic_escape_is_open(&owner)) return;
+  ic_escape_permit();
+  escape();
+}
+
+static void an_inner_one_is_left_alone(void) {
+  run_escapable(run_an_inner_one);
+  CHECK(landed);
+}
+
+// Interrupts, as a signal handler would.
+static void interrupt_often(const ic_moment *moment) {
+  for (int i = 0; i < 10; i++)
+    ic_escape_interrupted(&owner, moment);
+}
+
+static char code[100];
+
+static void interrupt_inside(void) {
+  interrupt_often(&(ic_moment){.instruction = (uintptr_t)code + 50});
+}
+
+static void interrupt_outside(void) {
+  interrupt_often(&(ic_moment){.instruction = (uintptr_t)code + 100});
+}
+
+static void interrupt_once(void) {
+  ic_escape_interrupted(&owner,
+                        &(ic_moment){.instruction = (uintptr_t)code + 50});
+}
+
+static void interrupt_another(void) {
+  for (int i = 0; i < 10; i++) {
+    ic_escape_interrupted(&depth_owner,
+                          &(ic_moment){.instruction = (uintptr_t)code + 50});
+  }
+}
+
+static void interrupts_leave_only_code_in_the_range(void) {
+  ic_escape_set_range(code, code + 100);
+  run_escapable(interrupt_outside);
+  CHECK(!landed);
+  run_escapable(interrupt_once);
+  CHECK(!landed);
+  run_escapable(interrupt_another);
+  CHECK(!landed);
+  run_escapable(interrupt_inside);
+  CHECK(landed);
+}
+
+static volatile int depth;
+
+__attribute__((noinline)) static int dive(int n) {
+  volatile char frame[256];
+  frame[n % 256] = (char)n;
+  depth = n;
+  if (n == INT_MAX) return 0;
+  return dive(n + 1) + frame[(n + 1) % 256];
+}
+
+static void overflow(void) {
+  dive(0);
+}
+
+static void *overflow_on_a_thread(void *argument) {
+  ic_alternate_stack stack;
+  (void)argument;
+  ic_escape_begin_thread(&stack);
+  for (int i = 0; i < 3; i++)
+    run_escapable(overflow);
+  ic_escape_end_thread();
+  return NULL;
+}
+
+static void the_end_of_the_stack_is_left(void) {
+#if !defined(__SANITIZE_THREAD__)
+  ic_thread thread;
+  overflowed = NULL;
+  ic_escape_handle_faults(note_overflow);
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, overflow_on_a_thread,
+                        NULL) == IC_OK);
+  ic_thread_join(thread);
+  CHECK(landed);
+  CHECK(overflowed == &owner);
+  CHECK(depth > 100);
+#endif
+}
+
+static void *measure_room(void *argument) {
+  ic_alternate_stack stack;
+  ic_escape_begin_thread(&stack);
+  *(size_t *)argument = ic_escape_stack_room();
+  ic_escape_end_thread();
+  return NULL;
+}
+
+static void the_room_of_a_stack_is_known(void) {
+  ic_thread thread;
+  size_t room = 0;
+  CHECK(ic_escape_stack_room() == SIZE_MAX);
+  CHECK(ic_thread_start(&thread, IC_THREAD_STACK_BYTES, measure_room, &room) ==
+        IC_OK);
+  ic_thread_join(thread);
+  CHECK(room > IC_THREAD_STACK_BYTES / 2);
+  CHECK(room < IC_THREAD_STACK_BYTES + IC_STACK_GUARD_BYTES);
+}
+
+int main(void) {
+  RUN(is_left_where_it_is_open);
+  RUN(is_not_left_where_that_is_forbidden);
+  RUN(an_inner_one_is_left_alone);
+  RUN(interrupts_leave_only_code_in_the_range);
+  RUN(the_end_of_the_stack_is_left);
+  RUN(the_room_of_a_stack_is_known);
+  return check_report("escape");
+}

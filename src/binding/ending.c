@@ -1,0 +1,369 @@
+// ending.c - see core/escape.h for what may be left, and when.
+//
+// Memory. An arena calls before it grows beyond a threshold. The next step of the
+// code then collects all garbage. Where that helps, the next threshold is half way
+// to the limit; else the code gets an error, and the next threshold is half way to
+// the hard limit. There the allocator leaves the code: Lua is never told that there
+// is no memory, as it does not always survive that (5.4.4).
+
+#include "binding/ending.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/escape.h"
+#include "core/limits.h"
+
+enum {
+  STACK_ROOM = 64 << 10,  // more than any function of C in Lua needs
+  STEP_MIN = 64 << 10     // between two thresholds
+};
+
+static const char body_key;  // registry: the body
+
+// --- Running and leaving ----------------------------------------------------
+
+void ic_ending_drop_state(ic_lua_body *body) {
+  body->L = NULL;
+  body->running = NULL;
+  ic_owned_release_all(&body->owned);
+  ic_arena_free(body->arena);
+  body->arena = NULL;
+}
+
+static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
+  ic_escape escape;
+  ic_escape_enter(&escape, body->base.isolate);
+  bool is_whole = sigsetjmp(escape.place, 0) == 0;
+  if (is_whole) {
+    part(body);
+  } else {
+    ic_escape_land();
+  }
+  ic_escape_leave(&escape);
+  return is_whole;
+}
+
+bool ic_ending_run(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
+  ic_isolate *isolate = body->base.isolate;
+  bool is_measured = !isolate->simulator && ic_turn_current() == isolate;
+  body->meter = is_measured
+                    ? ic_watchdog_enter(&isolate->cluster->watchdog, isolate)
+                    : NULL;
+  bool is_whole = run_escapable(body, part);
+  ic_watchdog_leave(body->meter);
+  body->meter = NULL;
+  if (!is_whole) {
+    ic_ending_name(body);
+    ic_ending_drop_state(body);
+  }
+  return is_whole;
+}
+
+static void describe_bytes(size_t bytes, char text[32]) {
+  static const char *const units[] = {"bytes", "KB", "MB", "GB"};
+  size_t unit = 0;
+  while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    unit++;
+  }
+  snprintf(text, 32, "%zu %s", bytes, units[unit]);
+}
+
+// The sentence for [reason].
+static void describe_end(const ic_lua_body *body, const char *reason,
+                         char text[256]) {
+  const ic_limits *limits = &body->base.isolate->limits;
+  const char *at = body->stopped_at;
+  const char *colon = at[0] ? ": " : "";
+  char bytes[32];
+  if (strcmp(reason, IC_REASON_CPU) == 0) {
+    bool in_all =
+        limits->cpu_total_ns > 0 &&
+        (limits->cpu_ns == 0 ||
+         atomic_load(&body->base.isolate->cpu_used_ns) >= limits->cpu_total_ns);
+    snprintf(text, 256, "%s%sover its limit of %g s of CPU time%s", at, colon,
+             (double)(in_all ? limits->cpu_total_ns : limits->cpu_ns) / 1e9,
+             in_all ? " in all" : " for one message");
+  } else if (strcmp(reason, IC_REASON_MEMORY) == 0) {
+    describe_bytes(limits->memory_bytes, bytes);
+    snprintf(text, 256,
+             limits->memory_bytes ? "over its limit of %s of memory"
+                                  : "the system has no memory",
+             bytes);
+  } else {
+    snprintf(text, 256, "C stack overflow");
+  }
+}
+
+bool ic_ending_name(ic_lua_body *body) {
+  const char *reason = atomic_load(&body->base.isolate->killed);
+  if (!reason) return false;
+  body->base.reason = reason;
+  if (strcmp(reason, IC_REASON_KILLED) == 0) return true;
+  char text[256];
+  describe_end(body, reason, text);
+  ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
+  return true;
+}
+
+void ic_ending_check_stack(ic_lua_body *body) {
+  if (ic_escape_stack_room() >= STACK_ROOM) return;
+  ic_isolate *isolate = body->base.isolate;
+  if (!ic_escape_is_open(isolate)) return;
+  ic_isolate_condemn(isolate, IC_REASON_STACK);
+  ic_escape_now();
+}
+
+// --- Memory -----------------------------------------------------------------
+
+void *ic_ending_allocate(void *context, void *block, size_t old_size,
+                         size_t new_size) {
+  ic_lua_body *body = context;
+  void *result = ic_arena_realloc(body->arena, block, old_size, new_size);
+  if (result || new_size == 0) return result;
+  ic_isolate *isolate = body->base.isolate;
+  if (!body->L) return NULL;  // while the state is made: Lua bears that
+  ic_isolate_condemn(isolate, IC_REASON_MEMORY);
+  if (ic_escape_is_open(isolate)) ic_escape_now();
+  // It ends a little later.
+  ic_arena_set_limit(body->arena, &(ic_arena_limit){0});
+  return ic_arena_realloc(body->arena, block, old_size, new_size);
+}
+
+ic_lua_body *ic_ending_body_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &body_key);
+  ic_lua_body *body = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return body;
+}
+
+static size_t half_way(size_t from, size_t to) {
+  size_t step = to > from ? (to - from) / 2 : 0;
+  return from + (step < STEP_MIN ? STEP_MIN : step);
+}
+
+static void restore_hook(ic_lua_body *body) {
+  body->is_pressed = false;
+  if (body->pressed == NULL) return;
+  lua_sethook(body->pressed, body->hook, body->hook_mask, body->hook_count);
+  body->pressed = NULL;
+}
+
+// The hook of a code whose memory is at its threshold.
+static void relieve(lua_State *L, lua_Debug *activation) {
+  (void)activation;
+  ic_lua_body *body = ic_ending_body_of(L);
+  if (body->pressed != L) lua_sethook(L, NULL, 0, 0);
+  restore_hook(body);
+  const ic_limits *limits = &body->base.isolate->limits;
+  size_t soft = ic_limits_soft_bytes(limits);
+  lua_gc(L, LUA_GCCOLLECT);
+  ic_arena_tidy(body->arena);
+  size_t held = ic_arena_held_bytes(body->arena);
+  if (held + STEP_MIN < soft) {
+    size_t next = half_way(held, soft);
+    ic_arena_set_threshold(body->arena, next < soft ? next : soft);
+    body->is_over_memory = false;
+    return;
+  }
+  ic_arena_set_threshold(body->arena,
+                         half_way(held, ic_limits_hard_bytes(limits)));
+  char bytes[32];
+  describe_bytes(limits->memory_bytes, bytes);
+  body->is_over_memory = true;
+  luaL_where(L, 0);  // a hook is no level of its own
+  lua_pushfstring(L, "not enough memory: the isolate is at its limit of %s",
+                  bytes);
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
+void ic_ending_press(ic_lua_body *body, lua_State *L) {
+  if (ic_body_is_killed(body)) return;
+  if (body->pressed == L) return;
+  restore_hook(body);
+  body->is_pressed = true;
+  body->pressed = L;
+  body->hook = lua_gethook(L);
+  body->hook_mask = lua_gethookmask(L);
+  body->hook_count = lua_gethookcount(L);
+  lua_sethook(L, relieve, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+}
+
+static void on_threshold(void *context) {
+  ic_lua_body *body = context;
+  body->is_pressed = true;
+  if (body->running) ic_ending_press(body, body->running);
+}
+
+void ic_ending_set_limits(ic_lua_body *body) {
+  const ic_limits *limits = &body->base.isolate->limits;
+  if (limits->memory_bytes == 0) return;
+  size_t soft = ic_limits_soft_bytes(limits);
+  ic_arena_limit limit = {.hard_bytes = ic_limits_hard_bytes(limits),
+                          .threshold_bytes = half_way(0, soft),
+                          .on_threshold = on_threshold,
+                          .context = body};
+  ic_arena_set_limit(body->arena, &limit);
+}
+
+// --- Foreign code -----------------------------------------------------------
+
+// Pushes a closure of [function] over the body and the function on the top, in
+// place of that.
+static void wrap_top(lua_State *L, ic_lua_body *body, lua_CFunction function) {
+  lua_pushlightuserdata(L, body);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, function, 2);
+}
+
+// Calls the wrapped function; how many results.
+static int call_wrapped(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+// A searcher, or package.loadlib: what it finds is a function of C.
+static int find_foreign(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  int results = call_wrapped(L);
+  if (lua_iscfunction(L, 1)) body->has_foreign_code = true;
+  return results;
+}
+
+static int open_foreign(lua_State *L) {
+  ic_body_of(L)->has_foreign_code = true;
+  return call_wrapped(L);
+}
+
+void ic_ending_push_foreign(lua_State *L, ic_lua_body *body,
+                            lua_CFunction open) {
+  lua_pushcfunction(L, open);
+  wrap_top(L, body, open_foreign);
+}
+
+static void wrap_searchers(lua_State *L, ic_lua_body *body) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "loadlib");
+  wrap_top(L, body, find_foreign);
+  lua_setfield(L, -2, "loadlib");
+  lua_getfield(L, -1, "searchers");
+  for (lua_Integer i = 3; i <= 4; i++) {
+    lua_rawgeti(L, -1, i);
+    wrap_top(L, body, find_foreign);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pop(L, 2);
+}
+
+// --- Files ------------------------------------------------------------------
+
+// A stream that the io library has opened, and how that closes it.
+typedef struct {
+  ic_owned owned;
+  FILE *file;
+  lua_CFunction close;
+} open_file;
+
+static void close_file(ic_owned *owned) {
+  fclose(((open_file *)owned)->file);
+  free(owned);
+}
+
+static int close_stream(lua_State *L) {
+  luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  ic_lua_body *body = ic_ending_body_of(L);
+  ic_owned *ring = &body->owned;
+  for (ic_owned *at = ring->next; at != ring; at = at->next) {
+    open_file *opened = (open_file *)at;
+    if (at->release != close_file || opened->file != stream->f) continue;
+    lua_CFunction close = opened->close;
+    at->previous->next = at->next;
+    at->next->previous = at->previous;
+    free(opened);
+    return close(L);
+  }
+  return 0;
+}
+
+// Calls a function of the io library in its own place, so that its complaints are
+// the same, and notes the stream that it opened.
+static int open_stream(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  lua_CFunction function = lua_tocfunction(L, lua_upvalueindex(2));
+  int results = function(L);
+  for (int i = 1; i <= results; i++) {
+    luaL_Stream *stream = luaL_testudata(L, -i, LUA_FILEHANDLE);
+    bool is_new = stream && stream->closef && stream->closef != close_stream;
+    if (!is_new || stream->f == body->output.out.file ||
+        stream->f == body->output.err.file || stream->f == stdin) {
+      continue;
+    }
+    open_file *opened = malloc(sizeof *opened);
+    if (!opened) continue;
+    opened->file = stream->f;
+    opened->close = stream->closef;
+    ic_owned_add(&body->owned, &opened->owned, close_file);
+    stream->closef = close_stream;
+  }
+  return results;
+}
+
+static void wrap_openers(lua_State *L, ic_lua_body *body) {
+  static const char *const names[] = {"open",  "popen", "tmpfile",
+                                      "lines", "input", "output"};
+  lua_getglobal(L, "io");
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    lua_getfield(L, -1, names[i]);
+    wrap_top(L, body, open_stream);
+    lua_setfield(L, -2, names[i]);
+  }
+  lua_pop(L, 1);
+}
+
+// --- All of it --------------------------------------------------------------
+
+// Where Lua's code is: between its first and its last function. They come from one
+// library, or from an archive that the program was linked with, in one piece.
+static void find_lua(void) {
+  static const lua_CFunction libraries[] = {
+      luaopen_base,  luaopen_coroutine, luaopen_table, luaopen_io,
+      luaopen_os,    luaopen_string,    luaopen_utf8,  luaopen_math,
+      luaopen_debug, luaopen_package};
+  uintptr_t functions[] = {
+      (uintptr_t)lua_newstate,    (uintptr_t)lua_close,
+      (uintptr_t)lua_absindex,    (uintptr_t)lua_checkstack,
+      (uintptr_t)lua_upvaluejoin, (uintptr_t)lua_gc,
+      (uintptr_t)luaL_openlibs,   (uintptr_t)luaL_traceback,
+      (uintptr_t)luaL_newstate,   (uintptr_t)lua_resume};
+  uintptr_t first = UINTPTR_MAX, last = 0;
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    if (functions[i] < first) first = functions[i];
+    if (functions[i] > last) last = functions[i];
+  }
+  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+    uintptr_t function = (uintptr_t)libraries[i];
+    if (function < first) first = function;
+    if (function > last) last = function;
+  }
+  uintptr_t ours[] = {(uintptr_t)ic_ending_run, (uintptr_t)ic_body_new,
+                      (uintptr_t)ic_arena_new, (uintptr_t)ic_cluster_new};
+  for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+    if (ours[i] > first && ours[i] < last) return;  // then nothing is left
+  }
+  ic_escape_set_range((const void *)first, (const void *)last);
+}
+
+void ic_ending_install(ic_lua_body *body, lua_State *L) {
+  find_lua();
+  lua_pushlightuserdata(L, body);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &body_key);
+  wrap_searchers(L, body);
+  wrap_openers(L, body);
+}
