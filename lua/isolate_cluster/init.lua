@@ -59,19 +59,12 @@ function IsolateCluster.supervisor(what)
 end
 
 ---The CBOR bytes of a value; nil, text, "unsendable" if it can't be sent.
----@return string? bytes, string? message, string? code
-function IsolateCluster.encode(...)
-  if select("#", ...) == 0 then
-    error("IsolateCluster.encode wants a value, got nothing", 2)
-  end
-  return core.encode((...))
-end
+---@type fun(value: any): string?, string?, string?
+IsolateCluster.encode = core.encode
 
 ---The value that is encoded in [bytes]: exactly one CBOR item.
----@return any value, string? message, string? code "malformed" or "range"
-function IsolateCluster.decode(bytes)
-  check.is(bytes, "string", "what IsolateCluster.decode reads")
-  return core.decode(bytes)
-end
+---Else nil, text and "malformed" or "range".
+---@type fun(bytes: string): any, string?, string?
+IsolateCluster.decode = core.decode
 
 return IsolateCluster

@@ -140,7 +140,8 @@ void ic_body_init(ic_lua_body *body);
 // Frees all but the state; what is left in the queues is dropped.
 void ic_body_fini(ic_lua_body *body);
 
-// Puts what came behind what waits. Takes [chain].
+// Puts what came behind what waits. Takes [chain], which its isolate's mailbox
+// has just given.
 void ic_body_enqueue(ic_lua_body *body, ic_message *chain);
 
 // Handles all that waits and is due, in coroutines resumed from [L].

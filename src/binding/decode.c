@@ -492,6 +492,7 @@ static ic_status decode_inside(lua_State *L, ic_value_scratch *scratch,
 ic_status ic_value_decode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const uint8_t *bytes,
                           size_t size) {
+  if (ic_decoder_read_scalar(L, bytes, size)) return IC_OK;
   if (scratch->decoding) return decode_inside(L, scratch, hooks, bytes, size);
   scratch->decoding = true;
   ic_status status = decode(L, scratch, hooks, bytes, size);

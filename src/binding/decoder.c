@@ -86,3 +86,32 @@ outcome ic_decoder_read_reference(ic_decoder *d) {
   }
   return COMPLETE;
 }
+
+bool ic_decoder_read_scalar(lua_State *L, const uint8_t *bytes, size_t size) {
+  const uint8_t *at = bytes, *end = bytes + size;
+  ic_codec_head head;
+  int64_t integer;
+  if (size == 0 || (*at >= 0x80 && *at < 0xe0)) return false;
+  if (ic_codec_read_head(&at, end, &head) != IC_OK || head.indefinite) {
+    return false;
+  }
+  bool is_string = head.kind == IC_CODEC_TEXT || head.kind == IC_CODEC_BYTES;
+  if ((uint64_t)(end - at) != (is_string ? head.argument : 0)) return false;
+  if (!lua_checkstack(L, 1)) return false;
+  if (is_string) {
+    lua_pushlstring(L, (const char *)at, (size_t)(end - at));
+  } else if (head.kind == IC_CODEC_DOUBLE) {
+    lua_pushnumber(L, head.number);
+  } else if (head.kind == IC_CODEC_SIMPLE) {
+    if (head.argument != IC_CODEC_FALSE && head.argument != IC_CODEC_TRUE) {
+      return false;
+    }
+    lua_pushboolean(L, head.argument == IC_CODEC_TRUE);
+  } else if (head.kind == IC_CODEC_BREAK ||
+             ic_codec_integer(&head, &integer) != IC_OK) {
+    return false;
+  } else {
+    lua_pushinteger(L, integer);
+  }
+  return true;
+}

@@ -79,4 +79,9 @@ void ic_decoder_set_marks(ic_decoder *d, mark_run run);
 // Reads the content of a tag 29, a number, and pushes what it refers to.
 outcome ic_decoder_read_reference(ic_decoder *d);
 
+// Most messages that are no table are read by this, without a decoder: pushes the
+// number, boolean or string that [bytes] are. False, and nothing, for all else.
+// Stack: [-0, +1]. Raises for memory.
+bool ic_decoder_read_scalar(lua_State *L, const uint8_t *bytes, size_t size);
+
 #endif

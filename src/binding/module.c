@@ -114,11 +114,12 @@ static int load_bundled(lua_State *L) {
 
 // --- isolate_cluster.core ---------------------------------------------------
 
-// encode(value) -> bytes | nil, message, code
+// IsolateCluster.encode(value) -> bytes | nil, message, code
 static int encode(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
-  luaL_checkany(L, 1);
-  lua_settop(L, 1);
+  if (lua_isnone(L, 1)) {
+    return luaL_error(L, "IsolateCluster.encode wants a value, got nothing");
+  }
   ic_message *message;
   ic_status status = ic_lua_ref_encode(L, body, 1, "message", &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
@@ -129,11 +130,25 @@ static int encode(lua_State *L) {
   return 1;
 }
 
-// decode(bytes) -> value | nil, message, code
+// As check.describe has it, of what is no string.
+static const char *describe(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  if (type == LUA_TNONE || type == LUA_TNIL) return "nil";
+  if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) {
+    return luaL_tolstring(L, index, NULL);
+  }
+  return lua_pushfstring(L, "a %s", lua_typename(L, type));
+}
+
+// IsolateCluster.decode(bytes) -> value | nil, message, code
 static int decode(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   size_t size;
-  luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "string");
+  if (lua_type(L, 1) != LUA_TSTRING) {
+    return luaL_error(
+        L, "what IsolateCluster.decode reads must be a string, got %s",
+        describe(L, 1));
+  }
   const char *bytes = lua_tolstring(L, 1, &size);
   const ic_message *outer = body->decoding;
   body->decoding = NULL;

@@ -167,6 +167,17 @@ bool ic_codec_is_utf8_slowly(const uint8_t *bytes, size_t size) {
   return true;
 }
 
+bool ic_codec_copy_text(uint8_t *to, const uint8_t *bytes, size_t size) {
+  enum { PIECE = 8 << 10 };  // stays in the fastest cache between look and copy
+  size_t i = 0;
+  while (size - i >= PIECE && ic_codec_is_ascii(bytes + i, PIECE)) {
+    memcpy(to + i, bytes + i, PIECE);
+    i += PIECE;
+  }
+  memcpy(to + i, bytes + i, size - i);
+  return ic_codec_is_utf8(bytes + i, size - i);
+}
+
 // --- Well-formedness -------------------------------------------------------
 //
 // Definite arrays, maps and tags need no stack: they only add to the items that

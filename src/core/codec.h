@@ -163,6 +163,19 @@ static inline ic_status ic_codec_write_simple(ic_buffer *out, uint8_t simple) {
 // True if [bytes] are well-formed UTF-8: no surrogates, nothing overlong.
 bool ic_codec_is_utf8_slowly(const uint8_t *bytes, size_t size);
 
+// True if the [size] bytes, a multiple of 128, are ASCII.
+static inline bool ic_codec_is_ascii(const uint8_t *bytes, size_t size) {
+  for (size_t i = 0; i < size; i += 128) {
+    uint64_t any = 0, eight;
+    for (size_t k = 0; k < 128; k += 8) {
+      memcpy(&eight, bytes + i + k, 8);
+      any |= eight;
+    }
+    if (any & 0x8080808080808080u) return false;
+  }
+  return true;
+}
+
 static inline bool ic_codec_is_utf8(const uint8_t *bytes, size_t size) {
   size_t i = 0;
   for (; i + 8 <= size; i += 8) {
@@ -178,17 +191,31 @@ static inline bool ic_codec_is_utf8(const uint8_t *bytes, size_t size) {
   return any < 0x80 || ic_codec_is_utf8_slowly(bytes + i, size - i);
 }
 
+// Copies [bytes], and looks at them on the way, so that a large string comes to
+// the core once. True if they are UTF-8.
+bool ic_codec_copy_text(uint8_t *to, const uint8_t *bytes, size_t size);
+
+// A string of more bytes is copied by that.
+enum { IC_CODEC_LONG_STRING = 1024 };
+
 // Appends a string: a text string if it is UTF-8, else a byte string.
 static inline ic_status ic_codec_write_string(ic_buffer *out, const char *bytes,
                                               size_t size) {
   if (size > SIZE_MAX - IC_CODEC_HEAD_MAX) return IC_MEMORY;
   ic_status status = ic_buffer_reserve(out, IC_CODEC_HEAD_MAX + size);
   if (status != IC_OK) return status;
-  bool text = ic_codec_is_utf8((const uint8_t *)bytes, size);
+  bool is_long = size > IC_CODEC_LONG_STRING;
+  bool text = is_long || ic_codec_is_utf8((const uint8_t *)bytes, size);
   uint8_t *to = out->bytes + out->size;
   ic_codec_kind kind = text ? IC_CODEC_TEXT : IC_CODEC_BYTES;
   uint8_t *behind = ic_codec_put_head(to, kind, size);
-  if (size > 0) memcpy(behind, bytes, size);
+  if (is_long) {
+    // Both kinds' heads have the same size.
+    text = ic_codec_copy_text(behind, (const uint8_t *)bytes, size);
+    if (!text) ic_codec_put_head(to, IC_CODEC_BYTES, size);
+  } else if (size > 0) {
+    memcpy(behind, bytes, size);
+  }
   out->size += (size_t)(behind - to) + size;
   return IC_OK;
 }

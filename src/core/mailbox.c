@@ -15,6 +15,7 @@ void ic_mailbox_init(ic_mailbox *mailbox) {
   atomic_init(&mailbox->head, NULL);
   atomic_init(&mailbox->pushed, 0);
   mailbox->taken = 0;
+  mailbox->last = NULL;
   atomic_init(&mailbox->naps, 0);
 }
 
@@ -52,6 +53,7 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
     if (!head || head == ASLEEP || head == CLOSED) return NULL;
   } while (!atomic_compare_exchange_weak_explicit(
       &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
+  mailbox->last = head;
   return reverse(head, &mailbox->taken);
 }
 

@@ -32,6 +32,7 @@ typedef struct {
   _Atomic(ic_message *) head;
   _Atomic uint64_t pushed;  // messages so far, refused ones too
   uint64_t taken;           // messages so far; the reader's
+  ic_message *last;         // likewise: of the chain taken last
   _Atomic uint64_t naps;    // times the reader was about to fall asleep
 } ic_mailbox;
 
