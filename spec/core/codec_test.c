@@ -331,6 +331,29 @@ static void knows_utf8_at_every_offset(void) {
 
 // --- The check -------------------------------------------------------------
 
+// Long strings are looked at in pieces while they are copied: one character, or
+// half of one, at every kind of border.
+static void knows_long_text_while_copying_it(void) {
+  enum { SIZE = 20000 };
+  static const size_t places[] = {0,    1,     127,   1023,  8191,
+                                  8192, 16383, 16384, 19996, 19998};
+  static char bytes[SIZE];
+  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    for (int kind = 0; kind < 3; kind++) {
+      memset(bytes, 'x', SIZE);
+      if (kind > 0)
+        memcpy(bytes + places[i], kind == 1 ? "\xc3\xbc" : "\xc3y", 2);
+      ic_buffer out;
+      ic_buffer_init(&out, 0);
+      CHECK(ic_codec_write_string(&out, bytes, SIZE) == IC_OK);
+      CHECK(out.size == SIZE + 3);
+      CHECK(out.bytes[0] == (kind < 2 ? 0x79 : 0x59));
+      CHECK(memcmp(out.bytes + 3, bytes, SIZE) == 0);
+      ic_buffer_fini(&out);
+    }
+  }
+}
+
 static void accepts_what_is_well_formed(void) {
   const char *items[] = {"00",
                          "f97e00",
@@ -485,6 +508,7 @@ int main(void) {
   RUN(writes_every_kind);
   RUN(knows_utf8_by_its_table);
   RUN(knows_utf8_at_every_offset);
+  RUN(knows_long_text_while_copying_it);
   RUN(accepts_what_is_well_formed);
   RUN(refuses_what_is_not);
   RUN(refuses_every_part_of_an_item);

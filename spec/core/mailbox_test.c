@@ -35,7 +35,11 @@ static void gives_all_messages_the_oldest_first(void) {
   for (uint64_t i = 0; i < 5; i++) {
     CHECK(ic_mailbox_push(&mailbox, new_numbered(0, i), &wake) == IC_OK);
   }
-  CHECK(take_in_order(ic_mailbox_take(&mailbox)) == 5);
+  ic_message *chain = ic_mailbox_take(&mailbox), *last = chain;
+  while (last->next)
+    last = last->next;
+  CHECK(mailbox.last == last);
+  CHECK(take_in_order(chain) == 5);
   CHECK(ic_mailbox_take(&mailbox) == NULL);
   CHECK(atomic_load(&mailbox.pushed) == 5);
 }

@@ -439,8 +439,7 @@ static ic_status decode(lua_State *L, ic_value_scratch *scratch,
   int top = lua_gettop(L);
   d.start = d.at = d.item = bytes;
   d.end = bytes + size;
-  d.owed = 1;
-  d.marks = top + 1;
+  d.owed = 1, d.marks = top + 1;
   scratch->buckets.count = 0;
   if (!lua_checkstack(L, STACK_SLOTS)) {
     ic_decoder_fail_memory(&d);
@@ -469,8 +468,8 @@ typedef struct {
 
 static int run_inner(lua_State *L) {
   inner_decode *inner = lua_touserdata(L, 1);
-  inner->status =
-      decode(L, &inner->scratch, inner->hooks, inner->bytes, inner->size);
+  ic_value_scratch *scratch = &inner->scratch;
+  inner->status = decode(L, scratch, inner->hooks, inner->bytes, inner->size);
   return inner->status == IC_OK ? 1 : 0;
 }
 
