@@ -28,7 +28,7 @@ describe("A dead letter", function()
   end
   local function heard(count)
     while #letters < count do
-      assert(probe.ref:request(0, { type = "heard", timeout = 10 }))
+      assert(cluster:settle(10))
     end
     return letters
   end

@@ -99,9 +99,9 @@ describe("A monitor", function()
     local function keep(...) heard[#heard + 1] = table.pack(...) end
     cluster:monitor(ref, keep)
     ref:send "error"
-    while #heard < 1 do assert(probe.ref:request(0, { type = "heard" })) end
+    while #heard < 1 do assert(cluster:settle(10)) end
     cluster:monitor(ref, keep)
-    while #heard < 2 do assert(probe.ref:request(0, { type = "heard" })) end
+    while #heard < 2 do assert(cluster:settle(10)) end
 
     for _, call in ipairs(heard) do
       assert.equal(ref, call[1])
@@ -266,7 +266,7 @@ describe("A monitor", function()
     local reason
     local ref = IsolateCluster.decode(bytes)
     cluster:monitor(ref, function(_, why) reason = why end)
-    while not reason do assert(probe.ref:request(0, { type = "heard" })) end
+    while not reason do assert(cluster:settle(10)) end
 
     assert.equal("gone", reason)
   end)

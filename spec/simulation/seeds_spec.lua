@@ -8,7 +8,7 @@ local IsolateCluster = require "isolate_cluster"
 local testing = require "isolate_cluster.testing"
 local command = require "spec.support.command"
 
-local SEEDS = command.SANITIZED and 100 or 1000
+local SEEDS = command.SANITIZED and 30 or 1000
 
 -- Runs a scenario with all seeds; no isolate may have raised.
 local function forSeeds(fn)

@@ -1,10 +1,11 @@
--- probe.lua - a cluster for one spec, and what its isolates tell the spec.
+-- probe.lua - a cluster of isolate_cluster.testing for one spec, with one probe
+-- that all its isolates know, and the reasons of their ends.
 --
--- Isolates send what they see to probe.ref, an isolate that keeps it; the spec
--- asks for it with probe:heard(count). Every wait is for an event, with a
--- deadline that only a hang can reach.
+-- Isolates send what they see to probe.ref; the spec asks for all of it with
+-- probe:heard(count). Every wait is for an event, with a deadline that only a
+-- hang can reach.
 
-local IsolateCluster = require "isolate_cluster"
+local testing = require "isolate_cluster.testing"
 
 local Probe = {}
 Probe.__index = Probe
@@ -13,9 +14,10 @@ Probe.DEADLINE = 10 -- seconds
 ---Starts a cluster with the isolate /probe in it.
 function Probe.new()
   local probe = setmetatable({ ups = {}, downs = {} }, Probe)
-  local cluster = IsolateCluster.singleNode()
+  local cluster = testing.cluster()
   probe.cluster = cluster
-  probe.ref = assert(cluster:spawnIsolate("/probe", "spec.support.collector"))
+  probe.recorder = cluster:probe "/probe"
+  probe.ref = probe.recorder.ref
   cluster.onIsolateUp:listen(function(ref)
     table.insert(probe.ups, ref.path)
   end)
@@ -25,10 +27,10 @@ function Probe.new()
   return probe
 end
 
----Shuts the cluster down; whatever is left by then must agree to end.
-function Probe:close()
-  if not self.cluster.up then return end
-  assert(self.cluster:shutdown(self.DEADLINE), "an isolate had to be stopped")
+---Shuts the cluster down; whatever is left by then must agree to end, and no
+---thread and no descriptor may be left.
+function Probe.close()
+  testing.finish()
 end
 
 ---Spawns an isolate that knows the probe: its property "probe".
@@ -42,10 +44,15 @@ end
 ---All that came to probe.ref, once that are [count] values.
 ---@return table
 function Probe:heard(count)
-  local values, text = self.ref:request(count,
-    { type = "heard", timeout = self.DEADLINE })
-  if values then return values end
-  error(("the probe has not heard %d values: %s"):format(count, text), 2)
+  local values, messages = self.recorder:messages()
+  while #messages < count do
+    local ok, text = pcall(self.recorder.expect, self.recorder)
+    if not ok then
+      error(("the probe has not heard %d values: %s"):format(count, text), 2)
+    end
+    values, messages = self.recorder:messages()
+  end
+  return values
 end
 
 ---What came to probe.ref, in the order of its text.

@@ -29,7 +29,8 @@ static int keep(ic_output_stream *stream, const char *bytes, size_t size) {
 // The whole line in one piece, where there is memory to put it together.
 static void emit_captured(ic_output_stream *stream, const char *bytes,
                           size_t size) {
-  if (stream->size > 0 && keep(stream, bytes, size)) size = 0;
+  bool has_both = stream->size > 0 && size > 0;
+  if (has_both && keep(stream, bytes, size)) size = 0;
   ic_capture *capture = stream->capture;
   if (stream->size > 0) {
     ic_capture_add(capture, stream->kind, stream->path, stream->line,

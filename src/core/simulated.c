@@ -35,6 +35,7 @@ static int64_t tend(void *context) {
     ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
   }
   if (is_empty(cluster)) {
+    ic_watchdog_stop(&cluster->watchdog);
     ic_scheduler_join(&cluster->scheduler, IC_NEVER);
     ic_registry_set_node(&cluster->registry, IC_NODE_DOWN);
     return IC_NEVER;
