@@ -10,7 +10,7 @@ local CORE_FLOORS = {
   "status", "sync", "block", "arena", "buffer", "capture", "codec", "path",
   "limits", "escape", "message", "mailbox", "isolate", "watch", "wait", "ref",
   "reader", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
-  "simulator", "scheduler", "watchdog", "registry", "supervision",
+  "simulator", "scheduler", "watchdog", "sentry", "registry", "supervision",
   "dead_letters", "cluster", "death",
   "simulated", "port",
 }

@@ -14,6 +14,7 @@ local Stream = require "isolate_cluster.stream"
 ---@field onIsolateUp isolate_cluster.Stream
 ---@field onIsolateDown isolate_cluster.Stream
 ---@field onDeadLetter isolate_cluster.Stream
+---@field onStuck isolate_cluster.Stream
 local Cluster = {}
 Cluster.__name = "cluster"
 
@@ -57,8 +58,9 @@ end
 ---@return isolate_cluster.Cluster
 ---@param sandbox string? what confines an isolate whose spawn does not say
 ---@param limits table? likewise what it may use
-function Cluster.new(isShared, threads, sandbox, limits)
-  local handle = core.newCluster(isShared, threads, limits)
+---@param stuckAfter integer? milliseconds; negative: never
+function Cluster.new(isShared, threads, sandbox, limits, stuckAfter)
+  local handle = core.newCluster(isShared, threads, limits, stuckAfter)
   if sandbox then core.setDefaultSandbox(handle, sandbox) end
   takeExit()
   local cluster = setmetatable({}, Cluster)
@@ -66,9 +68,11 @@ function Cluster.new(isShared, threads, sandbox, limits)
   local function watch()
     core.watch(handle, streams.onIsolateUp.listeners[1] ~= nil,
       streams.onIsolateDown.listeners[1] ~= nil,
-      streams.onDeadLetter.listeners[1] ~= nil)
+      streams.onDeadLetter.listeners[1] ~= nil,
+      streams.onStuck.listeners[1] ~= nil)
   end
-  for _, name in ipairs { "onIsolateUp", "onIsolateDown", "onDeadLetter" } do
+  for _, name in ipairs { "onIsolateUp", "onIsolateDown", "onDeadLetter",
+    "onStuck" } do
     streams[name] = Stream.new("cluster." .. name, watch, true)
     streams[name].owner = cluster
   end
@@ -107,6 +111,7 @@ end)
 core.on("deadLetter", function(letter, key)
   emit("onDeadLetter", key, letter)
 end)
+core.on("stuck", function(report, key) emit("onStuck", key, report) end)
 core.on("empty", wakeWaiters)
 -- The last event of a cluster: only then is there nothing more to be told.
 core.on("nodeDown", function(key)
@@ -133,8 +138,8 @@ end
 function Cluster:__newindex(name, value)
   local stream = states[self].streams[name]
   if not stream then
-    error(("can't set cluster.%s; onIsolateUp, onIsolateDown and "
-      .. "onDeadLetter can be set"):format(tostring(name)), 2)
+    error(("can't set cluster.%s; onIsolateUp, onIsolateDown, "
+      .. "onDeadLetter and onStuck can be set"):format(tostring(name)), 2)
   end
   stream:assign(value)
 end

@@ -9,7 +9,7 @@ local IsolateCluster = {}
 IsolateCluster.version = core.version_text
 
 local OPTIONS = { thread = true, threads = true, sandbox = true,
-  limits = true }
+  limits = true, stuckAfter = true }
 
 local function checkThreads(threads)
   local fits = threads == nil
@@ -17,6 +17,18 @@ local function checkThreads(threads)
   if fits then return end
   error(("option 'threads' must be an integer from 1 to 1024, got %s")
     :format(check.describe(threads)), 3)
+end
+
+-- Milliseconds for the core; negative is never.
+local function readStuckAfter(seconds)
+  if seconds == nil then return nil end
+  if seconds == false then return -1 end
+  if type(seconds) ~= "number" or not (seconds >= 0) then
+    error(("option 'stuckAfter' must be 0 seconds or more, or false, got %s")
+      :format(check.describe(seconds)), 3)
+  end
+  if seconds == 0 or seconds > 1e9 then return -1 end
+  return math.max(1, math.floor(seconds * 1000))
 end
 
 ---Starts a cluster of one node; it is up when this returns.
@@ -41,7 +53,8 @@ function IsolateCluster.singleNode(options)
   end
   local limits = require("isolate_cluster.limits").ofNode(options, 2)
   return require("isolate_cluster.cluster").new(isShared, threads,
-    sandbox and core.encode(sandbox), limits)
+    sandbox and core.encode(sandbox), limits,
+    readStuckAfter(options and options.stuckAfter))
 end
 
 ---A supervisor's description as an entry for spawnIsolate; or, for the ref of

@@ -92,6 +92,7 @@ local IsolateCluster = {}
 ---@class (exact) isolate_cluster.NodeOptions
 ---@field thread? isolate_cluster.Thread if a spawn does not say: else "own"
 ---@field threads? integer isolates that the pool runs at once: else the cores
+---@field stuckAfter? number|false seconds until a stuck isolate is told: else 5
 ---@field sandbox? isolate_cluster.SandboxOption of isolates whose spawn has none
 ---@field limits? isolate_cluster.Limits of isolates whose spawn does not say
 
@@ -258,7 +259,15 @@ function SupervisorHandle:stop() end
 ---@field onIsolateUp isolate_cluster.Stream of (ref): an isolate came up
 ---@field onIsolateDown isolate_cluster.Stream of (ref, reason, err): one has ended
 ---@field onDeadLetter isolate_cluster.Stream of (letter): a value reached nobody
+---@field onStuck isolate_cluster.Stream of (report): an isolate does not get on
 local Cluster = {}
+
+---What listeners of cluster.onStuck get.
+---@class isolate_cluster.StuckReport
+---@field ref isolate_cluster.Ref
+---@field kind "loop"|"blocked"|"waiting"
+---@field seconds number for how long, as far as it was seen
+---@field text string as on stderr
 
 ---What listeners of cluster.onDeadLetter get.
 ---@class isolate_cluster.DeadLetter

@@ -44,7 +44,8 @@ static void life_left(ic_cluster *cluster) {
   tally_add(&left);
 }
 
-static const ic_life life = {life_load, life_end, life_left};
+static const ic_life life = {
+    .load = life_load, .end = life_end, .left = life_left};
 
 static void set_up(void) {
   ic_scheduler_init(&scheduler, 2);

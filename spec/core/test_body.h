@@ -173,8 +173,10 @@ static inline void test_body_free(ic_body *base) {
 }
 
 static inline ic_body *test_body_new(test_script *script) {
-  static const ic_body_class class = {
-      test_body_load, test_body_run, test_body_interrupt, test_body_free, NULL};
+  static const ic_body_class class = {.load = test_body_load,
+                                      .run = test_body_run,
+                                      .interrupt = test_body_interrupt,
+                                      .free = test_body_free};
   test_body *body = malloc(sizeof *body);
   if (!body) return NULL;
   *body = (test_body){.base = {.class = &class}, .script = script};

@@ -69,8 +69,8 @@ describe("A cluster", function()
   end)
 
   it("names what can be set", function()
-    assert.equal("can't set cluster.up; onIsolateUp, onIsolateDown and "
-      .. "onDeadLetter can be set",
+    assert.equal("can't set cluster.up; onIsolateUp, onIsolateDown, "
+      .. "onDeadLetter and onStuck can be set",
       refusal.of(function() cluster.up = false end))
     assert.equal("cluster.onIsolateUp must be a function or nil, got 5",
       refusal.of(function() cluster.onIsolateUp = 5 end))

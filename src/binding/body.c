@@ -18,6 +18,7 @@
 #include "binding/load.h"
 #include "binding/ref.h"
 #include "binding/request.h"
+#include "binding/stuck.h"
 #include "core/dead_letters.h"
 #include "core/ref.h"
 
@@ -118,6 +119,8 @@ static ic_event event_of(ic_message_kind kind) {
       return IC_EVENT_ENDED;
     case IC_MESSAGE_DEAD:
       return IC_EVENT_DEAD_LETTER;
+    case IC_MESSAGE_STUCK:
+      return IC_EVENT_STUCK;
     case IC_MESSAGE_SHUTDOWN:
       return IC_EVENT_SHUTDOWN;
     case IC_MESSAGE_COMMAND:
@@ -194,6 +197,10 @@ static int push_event(ic_lua_body *body, lua_State *L,
       if (!ic_body_push_value(body, L, message)) lua_pushnil(L);
       ic_lua_ref_push(L, body, message->reply_to, message->request);
       return 2;
+    case IC_MESSAGE_STUCK:
+      ic_stuck_push(L, body, message);
+      lua_pushinteger(L, (lua_Integer)message->cluster_key);
+      return 2;
     case IC_MESSAGE_DEAD:
       ic_letter_push(L, body, message);
       lua_pushinteger(L, (lua_Integer)message->cluster_key);
@@ -209,6 +216,7 @@ static int push_event(ic_lua_body *body, lua_State *L,
 
 static void pay_sender(ic_lua_body *body) {
   if (body->owed_count == 0) return;
+  if (body->doing.sender == body->owed_sender) body->doing.sender = NULL;
   ic_isolate_release_many(body->owed_sender, body->owed_count);
   body->owed_count = 0;
 }
@@ -243,6 +251,21 @@ void ic_body_free_current(ic_lua_body *body) {
   body->current = NULL;
 }
 
+// Notes what the isolate is on. The sender of a message that is about to be freed is
+// owed from then on.
+static void note_message(ic_lua_body *body) {
+  ic_doing *doing = &body->doing;
+  const ic_message *message = body->current;
+  doing->what = IC_DOING_MESSAGE;
+  doing->sender = body->handler_wants_message ? NULL : message->sender;
+  doing->message = NULL;
+  doing->type[0] = '\0';
+  if (message->type_size > 0) {
+    snprintf(doing->type, sizeof doing->type, "%s",
+             ic_message_type_bytes(message));
+  }
+}
+
 // Pushes the message handler and its arguments; how many, or -1.
 static int push_value_call(ic_lua_body *body, lua_State *L) {
   ic_count(&body->base.isolate->received);
@@ -251,7 +274,9 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
     ic_body_report(body, body->scratch.text);
     return -1;
   }
+  note_message(body);
   if (!body->handler_wants_message) return 1;
+  body->doing.message = body->current;
   ic_envelope_push(L, body);
   return 2;
 }
@@ -259,9 +284,16 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
 // What is told to requests is handled here; true if it was that.
 static bool take_news_of_requests(ic_lua_body *body, lua_State *L) {
   const ic_message *news = body->current;
+  body->doing.what = news->kind == IC_MESSAGE_START   ? IC_DOING_ENTRY
+                     : news->kind == IC_MESSAGE_REPLY ? IC_DOING_ANSWER
+                                                      : IC_DOING_EVENT;
   if (news->kind == IC_MESSAGE_REPLY) return ic_request_answer(body, L);
   if (news->kind == IC_MESSAGE_HANDED) {
     ic_request_handed(body);
+    return true;
+  }
+  if (news->kind == IC_MESSAGE_PROBE) {
+    ic_stuck_answer(body, L, news);
     return true;
   }
   if (news->kind != IC_MESSAGE_ENDED) return false;
@@ -330,6 +362,7 @@ static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
     return arguments;
   }
   if (timer_first || (!body->timers_had_turn && timer_is_due(body))) {
+    body->doing.what = IC_DOING_TIMER;
     body->timers_had_turn |= !timer_first;
     lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[IC_EVENT_TIMER]);
     return 0;
@@ -538,6 +571,7 @@ static void run_turn(ic_lua_body *body) {
 
 static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   ic_lua_body *body = (ic_lua_body *)base;
+  body->was_waiting = body->is_waiting;
   ic_request_wake(body);
   ic_body_enqueue(body, chain);
   if (!ic_ending_run(body, run_turn)) return false;
@@ -617,8 +651,13 @@ static void free_body(ic_body *base) {
 }
 
 ic_lua_body *ic_body_new(ic_entry *entry) {
-  static const ic_body_class class = {ic_load_body, run, ic_body_interrupt,
-                                      free_body, close_body};
+  static const ic_body_class class = {.load = ic_load_body,
+                                      .run = run,
+                                      .interrupt = ic_body_interrupt,
+                                      .free = free_body,
+                                      .close = close_body,
+                                      .sample = ic_stuck_sample,
+                                      .complain = ic_stuck_complain};
   ic_lua_body *body = malloc(sizeof *body);
   if (!body) {
     ic_entry_fini(entry);
@@ -640,6 +679,7 @@ static const char *const event_names[] = {[IC_EVENT_START] = "start",
                                           [IC_EVENT_DOWN] = "down",
                                           [IC_EVENT_ENDED] = "ended",
                                           [IC_EVENT_DEAD_LETTER] = "deadLetter",
+                                          [IC_EVENT_STUCK] = "stuck",
                                           [IC_EVENT_SHUTDOWN] = "shutdown",
                                           [IC_EVENT_COMMAND] = "command",
                                           [IC_EVENT_TIMER] = "timer",

@@ -31,6 +31,7 @@ typedef enum {
   IC_EVENT_DOWN,         // (ref, reason, error | nil, cluster key)
   IC_EVENT_ENDED,        // (number, ref, reason, error | nil)
   IC_EVENT_DEAD_LETTER,  // (letter, cluster key)
+  IC_EVENT_STUCK,        // (report, cluster key)
   IC_EVENT_SHUTDOWN,     // ()
   IC_EVENT_COMMAND,      // (value, ref to reply to)
   IC_EVENT_TIMER,        // () the deadline has passed
@@ -62,6 +63,22 @@ typedef struct {
   char *package_cpath;  // or NULL
   ic_bytes sandbox;     // what sandbox.lua applies; no data: nothing
 } ic_entry;
+
+// What the isolate is on, for people; see stuck.h.
+typedef enum {
+  IC_DOING_MESSAGE,
+  IC_DOING_ENTRY,
+  IC_DOING_TIMER,
+  IC_DOING_EVENT,
+  IC_DOING_ANSWER
+} ic_doing_what;
+
+typedef struct {
+  ic_doing_what what;
+  const ic_message *message;  // the envelope's, as long as that lives; or NULL
+  const ic_isolate *sender;   // else: one that is owed, or NULL
+  char type[40];              // as much of it as fits
+} ic_doing;
 
 typedef struct {
   ic_body base;
@@ -100,6 +117,8 @@ typedef struct {
   size_t lua_waits;  // coroutines that Lua code made wait; too many where some
                      // were closed
   bool listens;      // to an event other than messages
+  ic_doing doing;
+  bool was_waiting;  // up to this turn
   bool is_waiting;   // has a record in core/wait.h
   bool expects_first_wait;
   bool awaiting;  // the coroutine that yields does it to wait for an event

@@ -31,7 +31,10 @@ void ic_envelope_push(lua_State *L, ic_lua_body *body) {
 }
 
 static int free_envelope(lua_State *L) {
-  ic_owned_release(lua_touserdata(L, 1));
+  envelope *some = lua_touserdata(L, 1);
+  ic_lua_body *body = ic_body_of(L);
+  if (body->doing.message == some->message) body->doing.message = NULL;
+  ic_owned_release(&some->owned);
   return 0;
 }
 
@@ -118,7 +121,8 @@ static int get_field(lua_State *L) {
 void ic_envelope_open(lua_State *L) {
   int body = lua_gettop(L);
   luaL_newmetatable(L, ENVELOPE_TYPE);
-  lua_pushcfunction(L, free_envelope);
+  lua_pushvalue(L, body);
+  lua_pushcclosure(L, free_envelope, 1);
   lua_setfield(L, -2, "__gc");
   lua_pushvalue(L, body);
   lua_pushvalue(L, body);

@@ -61,13 +61,14 @@ static int fail(lua_State *L, ic_status status) {
   return ic_lua_ref_fail(L, status, ic_status_text(status));
 }
 
-// newCluster(isShared | nil, threads | nil, limits | nil) -> handle, for a host
-// script
+// newCluster(isShared | nil, threads | nil, limits | nil, stuckAfter | nil) ->
+// handle, for a host script; the last is milliseconds, negative: never
 static int new_cluster(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_cluster_options options = {
       .shared = lua_isnil(L, 1) ? body->default_shared : lua_toboolean(L, 1),
-      .pool_threads = (size_t)luaL_optinteger(L, 2, 0)};
+      .pool_threads = (size_t)luaL_optinteger(L, 2, 0),
+      .stuck_after_ms = luaL_optinteger(L, 4, 0)};
   ic_limit_options_read(L, 3, &options.limits);
   cluster_handle *handle = new_handle(L);
   if (ic_cluster_new(&options, &handle->cluster) != IC_OK ||
@@ -210,7 +211,7 @@ static int version(lua_State *L) {
   return 1;
 }
 
-// watch(handle, up, down, deadLetters): what the state hears of from now on
+// watch(handle, up, down, deadLetters, stuck): what the state hears of from now on
 static int watch(lua_State *L) {
   ic_cluster *cluster = check_cluster(L);
   ic_lua_body *body = ic_body_of(L);
@@ -218,6 +219,7 @@ static int watch(lua_State *L) {
   if (lua_toboolean(L, 2)) watches |= IC_WATCH_UP;
   if (lua_toboolean(L, 3)) watches |= IC_WATCH_DOWN;
   if (body->is_host && lua_toboolean(L, 4)) watches |= IC_WATCH_DEAD;
+  if (body->is_host && lua_toboolean(L, 5)) watches |= IC_WATCH_STUCK;
   if (ic_registry_watch(&cluster->registry, body->base.isolate, watches) !=
       IC_OK) {
     return luaL_error(L, "not enough memory to watch the cluster");

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/turn.h"
+
 #define SHELL "/bin/sh"
 
 // Runs the command to its end; false: [errno] tells why not.
@@ -24,6 +26,15 @@ static bool run_shell(const char *command, int *status) {
   return waited == child;
 }
 
+// For whom it may concern that this takes long.
+static bool run_noted(const char *command, int *status) {
+  ic_isolate *isolate = ic_turn_current();
+  if (isolate) atomic_store(&isolate->post.c_function, "os.execute");
+  bool ran = run_shell(command, status);
+  if (isolate) atomic_store(&isolate->post.c_function, NULL);
+  return ran;
+}
+
 // os.execute([command]), with the results of Lua's.
 static int execute(lua_State *L) {
   const char *command = luaL_optstring(L, 1, NULL);
@@ -32,7 +43,8 @@ static int execute(lua_State *L) {
     return 1;
   }
   int status = 0;
-  if (!run_shell(command, &status)) return luaL_execresult(L, -1);
+  bool ran = run_noted(command, &status);
+  if (!ran) return luaL_execresult(L, -1);
   errno = 0;  // or luaL_execresult takes the status for an error
   return luaL_execresult(L, status);
 }

@@ -15,6 +15,8 @@
 // Threads whose isolate is gone get as long to leave.
 enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
 
+enum { STUCK_AFTER_MS = 5000 };  // where the options don't say
+
 // Between two looks at whether a cluster has settled.
 enum { SHORTEST_LOOK_NS = 20000, LONGEST_LOOK_NS = 1000000 };
 
@@ -70,6 +72,29 @@ static size_t threads_of(const ic_cluster_options *options) {
   return ic_thread_cores();
 }
 
+// Says what is stuck to people, and to those who watch for it.
+static void tell_stuck(void *context, const ic_stuck *stuck) {
+  ic_cluster *cluster = context;
+  ic_isolate *isolate = stuck->isolate;
+  if (!ic_cluster_report(cluster, isolate->path, stuck->text) &&
+      isolate->post.complain) {
+    isolate->post.complain(isolate, stuck->text);
+  }
+  ic_message *event = ic_message_new_event(IC_MESSAGE_STUCK);
+  if (!event) return;
+  event->sender = ic_isolate_hold(isolate);
+  event->reason = stuck->kind;
+  event->request = (uint64_t)(stuck->seconds * 1e9);
+  event->text = strdup(stuck->text);
+  ic_registry_tell(&cluster->registry, IC_WATCH_STUCK, event);
+}
+
+static int64_t stuck_after(const ic_cluster_options *options) {
+  int64_t after_ms = options ? options->stuck_after_ms : 0;
+  if (after_ms == 0) after_ms = STUCK_AFTER_MS;
+  return after_ms < 0 ? 0 : after_ms * IC_NS_PER_MS;
+}
+
 ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   ic_cluster *cluster = calloc(1, sizeof *cluster);
   if (!cluster) return IC_MEMORY;
@@ -84,6 +109,8 @@ ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
   ic_registry_init(&cluster->registry, cluster->key);
   ic_scheduler_init(&cluster->scheduler, threads_of(options));
   ic_watchdog_init(&cluster->watchdog, &cluster->scheduler);
+  ic_sentry_init(&cluster->sentry, &cluster->scheduler, stuck_after(options),
+                 tell_stuck, cluster);
   enter_process(cluster);
   *out = cluster;
   return IC_OK;
@@ -119,8 +146,10 @@ void ic_cluster_release(ic_cluster *cluster) {
     }
   }
   ic_watchdog_stop(&cluster->watchdog);
+  ic_sentry_stop(&cluster->sentry);
   ic_scheduler_fini(&cluster->scheduler);
   ic_watchdog_fini(&cluster->watchdog);
+  ic_sentry_fini(&cluster->sentry);
   ic_capture_free(cluster->capture);
   ic_registry_fini(&cluster->registry);
   free_modules(cluster->modules);
@@ -224,7 +253,12 @@ static void life_end(ic_isolate *isolate) {
   end_supervised(isolate);
 }
 
-static const ic_life life = {life_load, life_end, ic_cluster_release};
+static void life_rouse_sentry(ic_isolate *isolate) {
+  ic_sentry_rouse(&isolate->cluster->sentry);
+}
+
+static const ic_life life = {life_load, life_end, ic_cluster_release,
+                             life_rouse_sentry};
 
 // Pushes the first message, which the thread of [isolate] waits for. Only a
 // shutdown that had no more time can have closed the mailbox. Takes [first].
@@ -273,6 +307,7 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   }
   if (!start->load_later) status = start->body->class->load(start->body, text);
   if (status != IC_OK) return status;
+  ic_sentry_add(&cluster->sentry, isolate);
   ic_cluster_hold(cluster);
   ic_isolate_hold(isolate);
   status = ic_scheduler_start(&cluster->scheduler, isolate, start->shared);
@@ -430,6 +465,7 @@ static void shut_down(ic_cluster *cluster) {
   ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
   ic_registry_wait_empty(&cluster->registry, &cluster->shutdown_deadline_ns);
   bool all_agreed = kill_the_rest(cluster);
+  ic_sentry_stop(&cluster->sentry);
   ic_watchdog_stop(&cluster->watchdog);
   ic_scheduler_join(&cluster->scheduler, ic_deadline_ns(KILL_GRACE_MS));
   ic_mutex_lock(&cluster->registry.mutex);

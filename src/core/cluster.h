@@ -5,6 +5,7 @@
 
 #include "core/capture.h"
 #include "core/registry.h"
+#include "core/sentry.h"
 #include "core/watchdog.h"
 
 typedef struct ic_module {
@@ -28,6 +29,7 @@ struct ic_cluster {
   ic_registry registry;
   ic_scheduler scheduler;
   ic_watchdog watchdog;
+  ic_sentry sentry;
   bool shared;       // where a spawn does not say
   ic_limits limits;  // likewise
   ic_report_function report;

@@ -63,6 +63,7 @@ static void free_isolate(ic_isolate *isolate) {
   if (descriptor >= 0) close(descriptor);
   ic_mutex_fini(&isolate->wait.mutex);
   free(isolate->error);
+  free(atomic_load(&isolate->post.sample));
   free(isolate->path);
   free(isolate);
 }

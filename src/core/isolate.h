@@ -58,6 +58,13 @@ typedef struct {
 
   // Ends the code for good, before free; may be interrupted, too. Or NULL.
   void (*close)(ic_body *body);
+
+  // As interrupt, where somebody wants to know what the code does: makes it put
+  // words for that into the isolate's [post.sample]. NULL: it never says.
+  void (*sample)(ic_body *body);
+
+  // Says to people what is wrong with [isolate]. Threads: any. NULL: nothing.
+  void (*complain)(ic_isolate *isolate, const char *text);
 } ic_body_class;
 
 struct ic_body {
@@ -78,7 +85,25 @@ typedef struct {
   void (*end)(ic_isolate *isolate);
   // The thread is about to return: the cluster has one user less.
   void (*left)(ic_cluster *cluster);
+  // A turn begins while the sentry sleeps.
+  void (*rouse_sentry)(ic_isolate *isolate);
 } ic_life;
+
+// What the sentry sees of an isolate; see sentry.h.
+typedef struct {
+  _Atomic bool *sentry_sleeps;  // written once; NULL: it does not look
+  void (*complain)(ic_isolate *isolate, const char *text);  // written once
+  _Atomic uint64_t turns;                                   // odd in a turn
+  _Atomic int thread_id;      // the system's, of the thread of the last turn
+  _Atomic bool wants_sample;  // from who runs it, when that is interrupted
+  _Atomic(char *) sample;     // owned, or NULL
+  _Atomic(const char *) c_function;  // of ours, that blocks; static
+  // The sentry's own: the last look.
+  uint64_t seen_turns;
+  uint64_t seen_handled;
+  int64_t since_ns;
+  int64_t next_ns;
+} ic_post;
 
 // What it waits for while it can do nothing else; see wait.h. Guard: its mutex.
 typedef struct {
@@ -99,7 +124,8 @@ enum {
   IC_WATCH_UP = 1,
   IC_WATCH_DOWN = 2,
   IC_WATCH_NODE = 4,
-  IC_WATCH_DEAD = 8
+  IC_WATCH_DEAD = 8,
+  IC_WATCH_STUCK = 16
 };
 
 typedef enum {
@@ -159,6 +185,7 @@ struct ic_isolate {
   _Atomic int64_t wants_ns;
 
   ic_wait wait;
+  ic_post post;
 
   bool has_begun;  // the thread's that runs it: the first message is handled
   bool hot;        // the reader's: its last wait was a short one

@@ -37,6 +37,8 @@ typedef enum {
   IC_MESSAGE_ENDED,    // likewise, of one that was watched under a number
   IC_MESSAGE_DEAD,     // a value that did not reach reply_to, and why; request:
                        // how many were not told since the last one
+  IC_MESSAGE_PROBE,    // the sentry asks where it waits; request: how long, ns
+  IC_MESSAGE_STUCK,    // sender is stuck: text; reason: how; request: ns
   IC_MESSAGE_HANDED,   // sender has handed the request on to reply_to, or, if
                        // that is NULL, to who knows whom
   IC_MESSAGE_SHUTDOWN,    // the isolate is asked to end
@@ -75,8 +77,8 @@ struct ic_message {
   uint32_t type_size;  // with its NUL; 0: none
   ic_ref_list refs;
   uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
-  const char *reason;    // DOWN, ENDED, DEAD: static
-  char *text;            // SPAWNED: why not; owned, or NULL
+  const char *reason;    // DOWN, ENDED, DEAD, STUCK: static
+  char *text;            // SPAWNED, REPLY: why not; STUCK; owned, or NULL
   ic_builder *builder;   // of one that a C program built
 };
 

@@ -436,6 +436,20 @@ uint64_t ic_registry_version(ic_registry *registry) {
 
 // --- The node ---------------------------------------------------------------
 
+void ic_registry_tell(ic_registry *registry, unsigned watch,
+                      ic_message *event) {
+  ic_isolate *to = NULL;
+  ic_mutex_lock(&registry->mutex);
+  event->cluster_key = registry->cluster_key;
+  for (size_t i = 0; i < registry->watcher_count && !to; i++) {
+    if (!(registry->watchers[i].watches & watch)) continue;
+    to = ic_isolate_hold(registry->watchers[i].isolate);
+  }
+  ic_mutex_unlock(&registry->mutex);
+  if (!to || ic_isolate_push(to, event) != IC_OK) ic_message_free(event);
+  ic_isolate_release(to);
+}
+
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind) {
   ic_ref_list sleepers = {0};
   ic_mutex_lock(&registry->mutex);

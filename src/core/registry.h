@@ -102,6 +102,9 @@ uint64_t ic_registry_version(ic_registry *registry);
 // Sends an event to every live isolate but those that a live one supervises.
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind);
 
+// Gives [event] to the first that watches for [watch]; takes it.
+void ic_registry_tell(ic_registry *registry, unsigned watch, ic_message *event);
+
 // Waits until no isolate is left. [deadline_ns] is read again at each change,
 // under the mutex: whoever lowers it broadcasts. Errors: IC_TIMEOUT.
 ic_status ic_registry_wait_empty(ic_registry *registry,

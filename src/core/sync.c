@@ -193,6 +193,13 @@ bool ic_thread_read_clock(ic_thread_clock clock, int64_t *out) {
   return true;
 }
 
+// Asked for once a thread: it is a system call.
+int ic_thread_id(void) {
+  static _Thread_local int id;
+  if (id == 0) id = (int)gettid();
+  return id;
+}
+
 void ic_thread_detach_self(void) {
   must(pthread_detach(pthread_self()));
 }

@@ -102,6 +102,9 @@ void ic_thread_at_exit(const ic_exit_hook *hook);
 // The calling thread will not be joined.
 void ic_thread_detach_self(void);
 
+// The system's number of the calling thread.
+int ic_thread_id(void);
+
 // How many threads can run at once: the cores that this process may use.
 size_t ic_thread_cores(void);
 

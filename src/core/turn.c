@@ -9,9 +9,14 @@ static _Thread_local ic_isolate *volatile current;
 
 static void on_interrupt(const ic_moment *moment) {
   ic_isolate *isolate = current;
-  if (!isolate || !atomic_load(&isolate->killed)) return;
-  isolate->body->class->interrupt(isolate->body);
-  ic_escape_interrupted(isolate, moment);
+  if (!isolate) return;
+  if (atomic_load(&isolate->killed)) {
+    isolate->body->class->interrupt(isolate->body);
+    ic_escape_interrupted(isolate, moment);
+  } else if (atomic_load(&isolate->post.wants_sample) &&
+             isolate->body->class->sample) {
+    isolate->body->class->sample(isolate->body);
+  }
 }
 
 static void on_overflow(void *owner) {
@@ -31,8 +36,22 @@ ic_isolate *ic_turn_current(void) {
   return current;
 }
 
-ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
-                            int64_t *deadline_ns) {
+static void begin(ic_isolate *isolate) {
+  ic_post *post = &isolate->post;
+  if (!post->sentry_sleeps) return;
+  ic_count(&post->turns);
+  atomic_store_explicit(&post->thread_id, ic_thread_id(), memory_order_relaxed);
+  if (atomic_load_explicit(post->sentry_sleeps, memory_order_relaxed)) {
+    isolate->life->rouse_sentry(isolate);
+  }
+}
+
+static void end(ic_isolate *isolate) {
+  if (isolate->post.sentry_sleeps) ic_count(&isolate->post.turns);
+}
+
+static ic_turn_outcome run(ic_isolate *isolate, ic_message *chain,
+                           int64_t *deadline_ns) {
   *deadline_ns = IC_NEVER;
   // Abandoned: nothing will ever come, and nobody asks for it any more.
   if (!chain && ic_mailbox_is_closed(&isolate->mailbox)) return IC_TURN_OVER;
@@ -52,4 +71,12 @@ ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
     return IC_TURN_OVER;
   }
   return *deadline_ns == 0 ? IC_TURN_MORE : IC_TURN_WAITS;
+}
+
+ic_turn_outcome ic_turn_run(ic_isolate *isolate, ic_message *chain,
+                            int64_t *deadline_ns) {
+  begin(isolate);
+  ic_turn_outcome outcome = run(isolate, chain, deadline_ns);
+  end(isolate);
+  return outcome;
 }

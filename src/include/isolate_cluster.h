@@ -85,7 +85,7 @@ typedef struct ic_port ic_port;        // a mailbox that a C program reads
 
 // --- Clusters --------------------------------------------------------------
 
-// Hears of an uncaught error: [path] of the isolate, [text] with the traceback.
+// Hears of an uncaught error, or of a stuck isolate: [path] of the isolate, [text] with the traceback.
 // Both are borrowed until the call returns. Called on the isolate's thread; it
 // must not wait for that isolate.
 typedef void (*ic_report_function)(void *context, const char *path,
@@ -115,6 +115,9 @@ typedef struct {
   bool shared;  // isolates are run by the pool, unless a spawn says else
   size_t pool_threads;  // isolates that the pool runs at once; 0: one a core
   ic_limits limits;     // of isolates whose spawn does not say
+  // Isolates that are stuck for so long are reported; 0: 5 seconds; negative:
+  // never.
+  int64_t stuck_after_ms;
 } ic_cluster_options;
 
 // Starts a cluster of one node; it is up when this returns.

@@ -1,0 +1,134 @@
+// sentry_test.c - isolates that are stuck are told of, and no others.
+
+#include "core/sentry.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "core/cluster.h"
+#include "test_body.h"
+
+static ic_cluster *cluster;
+static test_script play;
+static test_tally reports;
+static char last_text[256];  // guard: the tally's mutex, by its counting up
+
+static void note(void *context, const char *path, const char *text) {
+  (void)context;
+  (void)path;
+  ic_mutex_lock(&reports.mutex);
+  strncpy(last_text, text, sizeof last_text - 1);
+  ic_mutex_unlock(&reports.mutex);
+  tally_add(&reports);
+}
+
+static void set_up(int64_t after_ms) {
+  script_init(&play);
+  tally_init(&reports);
+  ic_cluster_options options = {.report = note, .stuck_after_ms = after_ms};
+  ic_cluster_new(&options, &cluster);
+}
+
+static void tear_down(void) {
+  ic_cluster_free(cluster);
+  tally_fini(&reports);
+  script_fini(&play);
+}
+
+static ic_isolate *start(const char *path, bool shared) {
+  ic_isolate *isolate = NULL;
+  ic_start start = {
+      .path = path, .shared = shared, .body = test_body_new(&play)};
+  ic_cluster_start(cluster, &start, &isolate, NULL);
+  return isolate;
+}
+
+static bool says(const char *beginning, const char *part) {
+  ic_mutex_lock(&reports.mutex);
+  bool does = strncmp(last_text, beginning, strlen(beginning)) == 0 &&
+              strstr(last_text, part) != NULL;
+  ic_mutex_unlock(&reports.mutex);
+  return does;
+}
+
+static bool spin_at_value(test_script *script, const ic_message *message) {
+  if (message->kind == IC_MESSAGE_VALUE) spin_until_interrupted(script);
+  return message->kind != IC_MESSAGE_SHUTDOWN;
+}
+
+static bool block_at_value(test_script *script, const ic_message *message) {
+  if (message->kind == IC_MESSAGE_VALUE) wait_at_gate(script);
+  return message->kind != IC_MESSAGE_SHUTDOWN;
+}
+
+static void send_value(ic_isolate *to) {
+  ic_message *message = NULL;
+  ic_message_new(&message);
+  ic_message_add_integer(message, 7);
+  if (ic_ref_send(to, message, NULL) != IC_OK) ic_message_free(message);
+}
+
+static void one_that_computes_is_busy_again_and_again(void) {
+  for (int shared = 0; shared < 2; shared++) {
+    set_up(20);
+    play.on_message = spin_at_value;
+    ic_isolate *isolate = start("/a", shared);
+    send_value(isolate);
+    CHECK(tally_reaches(&reports, 3));
+    CHECK(says("/a busy for ", " s in a C function that computes"));
+    atomic_store(&play.interrupted, true);
+    ic_isolate_release(isolate);
+    tear_down();
+  }
+}
+
+static void one_that_waits_in_c_is_blocked(void) {
+  for (int shared = 0; shared < 2; shared++) {
+    set_up(20);
+    play.on_message = block_at_value;
+    ic_isolate *isolate = start("/a", shared);
+    send_value(isolate);
+    CHECK(tally_reaches(&reports, 1));
+    CHECK(says("/a blocked for ", " s in a C function"));
+    tally_add(&play.gate);
+    ic_isolate_release(isolate);
+    tear_down();
+  }
+}
+
+static void one_that_is_idle_is_not_told(void) {
+  set_up(10);
+  ic_isolate *isolate = start("/a", false);
+  for (int i = 0; i < 5; i++) {
+    send_value(isolate);
+    CHECK(tally_reaches(&play.values, i + 1));
+  }
+  // Longer than it takes to tell, were there anything.
+  ic_parker parker;
+  ic_parker_init(&parker);
+  ic_parker_park(&parker, ic_deadline_ns(100));
+  CHECK(tally_count(&reports) == 0);
+  CHECK(atomic_load(&cluster->sentry.sleeps));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void nothing_is_told_where_nobody_wants_it(void) {
+  set_up(-1);
+  play.on_message = block_at_value;
+  ic_isolate *isolate = start("/a", false);
+  send_value(isolate);
+  CHECK(tally_reaches(&play.turns, 1));
+  CHECK(!cluster->sentry.has_thread);
+  tally_add(&play.gate);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+int main(void) {
+  RUN(one_that_computes_is_busy_again_and_again);
+  RUN(one_that_waits_in_c_is_blocked);
+  RUN(one_that_is_idle_is_not_told);
+  RUN(nothing_is_told_where_nobody_wants_it);
+  return check_report("sentry");
+}

@@ -1,0 +1,290 @@
+// sentry.c - looks, and asks those that are stuck where they are.
+
+#include "core/sentry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum {
+  LOOKS = 8,  // in the time that is waited for
+  SHORTEST_TICK_MS = 5,
+  LONGEST_TICK_MS = 500,
+  SAMPLE_MS = 100,  // for an interrupted thread to come to the next instruction
+  REPORTS_MAX = 16  // of one look
+};
+
+void ic_sentry_init(ic_sentry *sentry, ic_scheduler *scheduler,
+                    int64_t after_ns, ic_sentry_function tell, void *context) {
+  *sentry = (ic_sentry){.scheduler = scheduler,
+                        .after_ns = after_ns,
+                        .tell = tell,
+                        .context = context};
+  atomic_init(&sentry->sleeps, true);
+  ic_parker_init(&sentry->parker);
+  ic_mutex_init(&sentry->mutex);
+}
+
+void ic_sentry_add(ic_sentry *sentry, ic_isolate *isolate) {
+  if (sentry->after_ns == 0 || sentry->scheduler->simulator) return;
+  isolate->post.complain = isolate->body->class->complain;
+  isolate->post.sentry_sleeps = &sentry->sleeps;
+}
+
+// --- Where a thread is blocked ----------------------------------------------
+
+static const char *name_of_call(long number) {
+  switch (number) {
+    case SYS_read:
+      return "read";
+    case SYS_write:
+      return "write";
+    case SYS_wait4:
+      return "wait4";
+    case SYS_futex:
+      return "futex";
+    case SYS_clock_nanosleep:
+      return "clock_nanosleep";
+    case SYS_nanosleep:
+      return "nanosleep";
+    case SYS_ppoll:
+      return "ppoll";
+    case SYS_pselect6:
+      return "pselect6";
+    case SYS_epoll_pwait:
+      return "epoll_pwait";
+    case SYS_recvfrom:
+      return "recvfrom";
+    case SYS_recvmsg:
+      return "recvmsg";
+    case SYS_sendto:
+      return "sendto";
+    case SYS_connect:
+      return "connect";
+    case SYS_accept4:
+      return "accept4";
+    case SYS_openat:
+      return "openat";
+    case SYS_fsync:
+      return "fsync";
+#ifdef SYS_poll
+    case SYS_poll:
+      return "poll";
+    case SYS_select:
+      return "select";
+    case SYS_accept:
+      return "accept";
+    case SYS_epoll_wait:
+      return "epoll_wait";
+#endif
+    default:
+      return NULL;
+  }
+}
+
+// The first bytes of a file that the system keeps for a thread; false: none.
+static bool read_of_thread(int id, const char *name, char *out, size_t size) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/task/%d/%s", id, name);
+  FILE *file = fopen(path, "re");
+  if (!file) return false;
+  bool got = fgets(out, (int)size, file) != NULL;
+  fclose(file);
+  return got;
+}
+
+// Whether the thread sleeps in the system.
+static bool is_blocked(int thread_id) {
+  char line[256];
+  if (!read_of_thread(thread_id, "stat", line, sizeof line)) return false;
+  const char *name_end = strrchr(line, ')');
+  return name_end && (name_end[2] == 'S' || name_end[2] == 'D');
+}
+
+static const char *find_call(int thread_id) {
+  char line[64];
+  if (!read_of_thread(thread_id, "syscall", line, sizeof line)) return NULL;
+  char *end;
+  long number = strtol(line, &end, 10);
+  return end == line ? NULL : name_of_call(number);
+}
+
+// --- Reports ----------------------------------------------------------------
+
+typedef struct {
+  ic_isolate *isolate;  // counted
+  int64_t for_ns;
+  bool in_turn;
+} finding;
+
+static void tell(ic_sentry *sentry, const finding *found, const char *kind,
+                 const char *what, const char *where) {
+  char text[2048];
+  double seconds = (double)found->for_ns / 1e9;
+  snprintf(text, sizeof text, "%s %s for %.1f s%s%s", found->isolate->path,
+           what, seconds, *where == ' ' ? "" : " ", where);
+  ic_stuck stuck = {found->isolate, kind, seconds, text};
+  sentry->tell(sentry->context, &stuck);
+}
+
+static void tell_blocked(ic_sentry *sentry, const finding *found,
+                         int thread_id) {
+  char where[256];
+  const char *name = atomic_load(&found->isolate->post.c_function);
+  const char *call = find_call(thread_id);
+  snprintf(where, sizeof where, "in %s%s%s%s", name ? name : "a C function",
+           call ? " (system call " : "", call ? call : "", call ? ")" : "");
+  tell(sentry, found, IC_STUCK_BLOCKED, "blocked", where);
+}
+
+static void tell_busy(ic_sentry *sentry, const finding *found) {
+  ic_post *post = &found->isolate->post;
+  free(atomic_exchange(&post->sample, NULL));
+  atomic_store(&post->wants_sample, true);
+  ic_scheduler_poke(sentry->scheduler, found->isolate);
+  char *sample = NULL;
+  int64_t deadline_ns = ic_deadline_ns(SAMPLE_MS);
+  while (!sample && ic_now_ns() < deadline_ns &&
+         !atomic_load(&sentry->stopping)) {
+    ic_parker_park(&sentry->parker, ic_deadline_ns(1));
+    sample = atomic_exchange(&post->sample, NULL);
+  }
+  atomic_store(&post->wants_sample, false);
+  if (!sample) sample = atomic_exchange(&post->sample, NULL);
+  tell(sentry, found, IC_STUCK_LOOP, "busy",
+       sample ? sample : "in a C function that computes");
+  free(sample);
+}
+
+static void ask_waiting(const finding *found) {
+  ic_message *probe = ic_message_new_event(IC_MESSAGE_PROBE);
+  if (!probe) return;
+  probe->request = (uint64_t)found->for_ns;
+  if (ic_isolate_push(found->isolate, probe) != IC_OK) ic_message_free(probe);
+}
+
+void ic_sentry_tell_waiting(ic_sentry *sentry, const ic_message *probe,
+                            ic_isolate *isolate, const char *where) {
+  finding found = {isolate, (int64_t)probe->request, false};
+  tell(sentry, &found, IC_STUCK_WAITING, "waits", where);
+}
+
+static void report(ic_sentry *sentry, const finding *found) {
+  int thread_id = atomic_load(&found->isolate->post.thread_id);
+  if (!found->in_turn) {
+    ask_waiting(found);
+  } else if (is_blocked(thread_id)) {
+    tell_blocked(sentry, found, thread_id);
+  } else {
+    tell_busy(sentry, found);
+  }
+}
+
+// --- Looking ----------------------------------------------------------------
+
+// Whether it waits for an answer, can do nothing else, and has unread messages.
+static bool waits_in_vain(ic_isolate *isolate, uint64_t handled) {
+  if (ic_counted(&isolate->mailbox.pushed) <= handled) return false;
+  ic_mutex_lock(&isolate->wait.mutex);
+  bool waits = isolate->wait.on != NULL;
+  ic_mutex_unlock(&isolate->wait.mutex);
+  return waits;
+}
+
+// True if there may be something to tell of [isolate] now or later. Fills in [out]
+// where it is now.
+static bool look_locked(ic_sentry *sentry, ic_isolate *isolate, int64_t now_ns,
+                        finding *out) {
+  ic_post *post = &isolate->post;
+  if (!post->sentry_sleeps) return false;
+  uint64_t turns = atomic_load_explicit(&post->turns, memory_order_acquire);
+  uint64_t handled = ic_counted(&isolate->handled);
+  bool in_turn = turns % 2 == 1;
+  if (!in_turn && !waits_in_vain(isolate, handled)) return false;
+  if (turns != post->seen_turns || handled != post->seen_handled) {
+    post->seen_turns = turns;
+    post->seen_handled = handled;
+    post->since_ns = now_ns;
+    post->next_ns = now_ns + sentry->after_ns;
+  }
+  if (now_ns >= post->next_ns) {
+    int64_t for_ns = now_ns - post->since_ns;
+    post->next_ns = now_ns + for_ns;
+    *out = (finding){ic_isolate_hold(isolate), for_ns, in_turn};
+  }
+  return true;
+}
+
+// Looks at all; true if anything is going on.
+static bool look(ic_sentry *sentry) {
+  finding findings[REPORTS_MAX] = {{0}};
+  size_t count = 0;
+  bool active = false;
+  int64_t now_ns = ic_now_ns();
+  ic_mutex_lock(&sentry->scheduler->mutex);
+  for (ic_isolate *isolate = sentry->scheduler->newest;
+       isolate && count < REPORTS_MAX; isolate = isolate->next_thread) {
+    active |= look_locked(sentry, isolate, now_ns, &findings[count]);
+    if (findings[count].isolate) count++;
+  }
+  ic_mutex_unlock(&sentry->scheduler->mutex);
+  for (size_t i = 0; i < count; i++) {
+    report(sentry, &findings[i]);
+    ic_isolate_release(findings[i].isolate);
+  }
+  return active;
+}
+
+static int64_t tick_ms(const ic_sentry *sentry) {
+  int64_t tick = sentry->after_ns / IC_NS_PER_MS / LOOKS;
+  if (tick < SHORTEST_TICK_MS) return SHORTEST_TICK_MS;
+  return tick < LONGEST_TICK_MS ? tick : LONGEST_TICK_MS;
+}
+
+static void *run(void *argument) {
+  ic_sentry *sentry = argument;
+  bool was_active = true;
+  while (!atomic_load(&sentry->stopping)) {
+    bool active = look(sentry);
+    bool may_sleep = !active && !was_active && atomic_load(&sentry->sleeps);
+    if (active) {
+      atomic_store(&sentry->sleeps, false);
+    } else if (!was_active) {
+      atomic_store(&sentry->sleeps, true);
+    }
+    was_active = active;
+    ic_parker_park(&sentry->parker,
+                   may_sleep ? IC_NEVER : ic_deadline_ns(tick_ms(sentry)));
+  }
+  return NULL;
+}
+
+// Where no thread can be started, the next turn tries again.
+void ic_sentry_rouse(ic_sentry *sentry) {
+  if (!atomic_exchange(&sentry->sleeps, false)) return;
+  ic_mutex_lock(&sentry->mutex);
+  if (!sentry->has_thread && !atomic_load(&sentry->stopping)) {
+    sentry->has_thread = ic_thread_start(&sentry->thread, IC_SMALL_STACK_BYTES,
+                                         run, sentry) == IC_OK;
+    if (!sentry->has_thread) atomic_store(&sentry->sleeps, true);
+  }
+  ic_mutex_unlock(&sentry->mutex);
+  ic_parker_unpark(&sentry->parker);
+}
+
+void ic_sentry_stop(ic_sentry *sentry) {
+  ic_mutex_lock(&sentry->mutex);
+  atomic_store(&sentry->stopping, true);
+  bool had_thread = sentry->has_thread;
+  sentry->has_thread = false;
+  ic_thread thread = sentry->thread;
+  ic_mutex_unlock(&sentry->mutex);
+  if (!had_thread) return;
+  ic_parker_unpark(&sentry->parker);
+  ic_thread_join(thread);
+}
+
+void ic_sentry_fini(ic_sentry *sentry) {
+  ic_mutex_fini(&sentry->mutex);
+}
