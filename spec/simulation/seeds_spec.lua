@@ -1,5 +1,5 @@
--- seeds_spec.lua - what must hold in whatever order things happen: scenarios that
--- race, each in a thousand orders.
+-- seeds_spec.lua - what must hold in whatever order things happen: scenarios
+-- that race, each in a thousand orders.
 --
 -- A scenario's isolates tell a probe what they saw, or raise where a rule is
 -- broken; the spec looks at both when all is over.
@@ -150,11 +150,11 @@ describe("In any order", function()
         end)
       end
       local function client(context)
-        local server = context:property "server"
+        local asked = context:property "server"
         for i = 1, 3 do
           context:after(0, function()
-            local reply, _, code = server:request(i, { timeout = 1000 })
-            if reply and reply ~= i * 2 then error("a wrong reply: " .. reply) end
+            local reply, _, code = asked:request(i, { timeout = 1000 })
+            if reply and reply ~= i * 2 then error("wrong: " .. reply) end
             context:property "to":send { who = context.path, i = i,
               outcome = code or "answered" }
           end)
