@@ -173,9 +173,9 @@ function restart(self, child, cause)
   local isTooMany, count = self.window:add(core.now())
   if isTooMany then
     child.state = "stopped"
-    local text = ("gave up after %d failures within %g s (maxRestarts is %d): "
-      .. "%s %s"):format(count, self.plan.within, self.plan.maxRestarts,
-      describe(child), cause)
+    local text = ("gave up after %d failure%s within %g s (maxRestarts is %d): "
+      .. "%s %s"):format(count, count == 1 and "" or "s", self.plan.within,
+      self.plan.maxRestarts, describe(child), cause)
     core.report(text)
     return fail(self, text, "error")
   end

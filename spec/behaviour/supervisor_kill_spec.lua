@@ -1,5 +1,5 @@
--- supervisor_kill_spec.lua - supervisors and force: children that don't agree to
--- end, and supervisors that are killed.
+-- supervisor_kill_spec.lua - supervisors and force: children that do not agree
+-- to end, and supervisors that are killed.
 
 local IsolateCluster = require "isolate_cluster"
 local Probe = require "spec.support.probe"
