@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,31 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 static _Thread_local bool is_on, has_failed;
 static _Thread_local int calls_left;
 
+static _Atomic int all_calls_left = -1;  // below 0: not on, or past
+static _Atomic bool all_is_on, all_have_failed, all_from_there_on;
+
+static bool fails_everywhere(void) {
+  if (!atomic_load(&all_is_on)) return false;
+  int left = atomic_fetch_sub(&all_calls_left, 1);
+  bool fails = left == 0 || (left < 0 && atomic_load(&all_from_there_on));
+  if (fails) atomic_store(&all_have_failed, true);
+  return fails;
+}
+
+void failing_everywhere(int n, bool from_there_on) {
+  atomic_store(&all_from_there_on, from_there_on);
+  atomic_store(&all_have_failed, false);
+  atomic_store(&all_calls_left, n);
+  atomic_store(&all_is_on, true);
+}
+
+bool failing_everywhere_stop(void) {
+  atomic_store(&all_is_on, false);
+  return atomic_load(&all_have_failed);
+}
+
 static bool fails(void) {
+  if (fails_everywhere()) return true;
   if (!is_on || calls_left-- != 0) return false;
   has_failed = true;
   return true;

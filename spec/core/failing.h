@@ -21,4 +21,10 @@ bool failing_at(int n);
 // No call fails any more; true if one did.
 bool failing_stop(void);
 
+// Likewise the calls of all threads; [from_there_on]: those behind it fail, too.
+void failing_everywhere(int n, bool from_there_on);
+
+// No call fails any more; true if one did.
+bool failing_everywhere_stop(void);
+
 #endif

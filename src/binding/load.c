@@ -175,8 +175,10 @@ static void run_load(ic_lua_body *body) {
 }
 
 // What became of a load that was ended by force.
-static ic_status describe_end(const ic_lua_body *body, char **message) {
+static ic_status describe_end(ic_lua_body *body, char **message) {
   const char *reason = body->base.reason;
+  free(body->base.error);  // who spawns it is told by the message alone
+  body->base.error = NULL;
   char text[128];
   snprintf(text, sizeof text, "the isolate was ended while it loaded: %s",
            reason);

@@ -1,0 +1,265 @@
+// failing_test.c - C programs whose allocations fail, in turn: each one alone, and
+// all from each one on. Nothing may crash, hang or be left; that nothing leaks is
+// for AddressSanitizer to see.
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/failing.h"
+#include "isolate_cluster.h"
+
+enum {
+  PATIENCE_MS = 20000,  // only a failure waits so long
+  FAILING_MS = 50,      // for what may not come, as an allocation failed
+  // Rounds are this far apart where a scenario has very many allocations.
+  EVERY_ONE_UNTIL = 150,
+  STRIDE = 37
+};
+
+static const char echo_source[] =
+    "local context = ...\n"
+    "context:onMessage(function(value, message)\n"
+    "  if value == 'end' then context:shutdownIsolate() end\n"
+    "  message:reply(value)\n"
+    "end)\n";
+
+static bool is_failing;
+
+static int64_t patience(void) {
+  return is_failing ? FAILING_MS : PATIENCE_MS;
+}
+
+// What every scenario needs; NULL or false where there was no memory.
+static ic_cluster *cluster;
+static bool went_well;
+
+static void expect(bool is_so) {
+  went_well &= is_so;
+}
+
+static ic_ref *spawn_with(ic_spawn_options options) {
+  ic_ref *ref = NULL;
+  char *text = NULL;
+  expect(ic_cluster_spawn(cluster, &options, &ref, &text) == IC_OK);
+  ic_free(text);
+  return ref;
+}
+
+static ic_ref *spawn_echo(void) {
+  return spawn_with((ic_spawn_options){.path = "/echo", .source = echo_source});
+}
+
+static ic_message *text_message(const char *text) {
+  ic_message *message = NULL;
+  if (ic_message_new(&message) != IC_OK) return NULL;
+  if (ic_message_add_string(message, text, strlen(text)) == IC_OK) {
+    return message;
+  }
+  ic_message_free(message);
+  return NULL;
+}
+
+static void send_text(ic_ref *to, const char *text, ic_send_options options) {
+  ic_message *message = text_message(text);
+  bool sent = message && to && ic_ref_send(to, message, &options) == IC_OK;
+  if (message && !sent) ic_message_free(message);
+  expect(sent);
+}
+
+static void start_and_stop(void) {
+  expect(ic_cluster_is_up(cluster));
+}
+
+static void spawn_own(void) {
+  ic_ref *ref = spawn_with(
+      (ic_spawn_options){.source = "return 1", .thread = IC_THREAD_OWN});
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(ref);
+}
+
+static void spawn_shared(void) {
+  ic_ref *ref = spawn_with(
+      (ic_spawn_options){.source = "return 1", .thread = IC_THREAD_SHARED});
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(ref);
+}
+
+static int return_one(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+static int open_entry(lua_State *L) {
+  lua_pushcfunction(L, return_one);
+  return 1;
+}
+
+static void spawn_module(void) {
+  expect(ic_cluster_register_module(cluster, "entry", open_entry) == IC_OK);
+  ic_ref *ref = spawn_with((ic_spawn_options){.module = "entry"});
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(ref);
+}
+
+static void spawn_with_properties(void) {
+  ic_message *map = NULL;
+  bool is_made =
+      ic_message_new(&map) == IC_OK && ic_message_open_map(map) == IC_OK &&
+      ic_message_add_string(map, "name", 4) == IC_OK &&
+      ic_message_add_integer(map, 1) == IC_OK && ic_message_close(map) == IC_OK;
+  expect(is_made);
+  if (is_made) {
+    ic_ref_release(spawn_with((ic_spawn_options){
+        .source = "assert((...).properties.name == 1)", .properties = map}));
+  }
+  ic_message_free(map);
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
+static void load_what_does_not_load(void) {
+  ic_spawn_options options = {.source = "this is no Lua"};
+  char *text = NULL;
+  expect(ic_cluster_spawn(cluster, &options, NULL, &text) == IC_LOAD);
+  ic_free(text);
+}
+
+static void ask_from_a_port(void) {
+  ic_ref *echo = spawn_echo();
+  ic_port *port = NULL;
+  expect(ic_port_open(cluster, NULL, &port) == IC_OK);
+  if (port && echo) {
+    send_text(echo, "hello",
+              (ic_send_options){.type = "greeting",
+                                .reply_to = ic_port_ref(port),
+                                .correlation_id = "1"});
+    ic_message *answer = NULL;
+    expect(ic_port_take(port, patience(), &answer) == IC_OK);
+    ic_message_free(answer);
+  }
+  ic_port_close(port);
+  ic_ref_release(echo);
+}
+
+static void look_up(void) {
+  ic_ref *echo = spawn_echo();
+  ic_ref *found = NULL;
+  ic_ref **all = NULL;
+  size_t count = 0;
+  expect(ic_cluster_lookup(cluster, "/echo", &found) == IC_OK);
+  expect(ic_cluster_lookup_all(cluster, "/", &all, &count) == IC_OK);
+  for (size_t i = 0; i < count; i++)
+    ic_ref_release(all[i]);
+  ic_free(all);
+  ic_ref_release(found);
+  ic_ref_release(echo);
+}
+
+static void request_between_isolates(void) {
+  ic_ref *echo = spawn_echo();
+  ic_ref *asker = spawn_with((ic_spawn_options){
+      .source = "local context = ...\n"
+                "local echo = assert(context:lookupIsolate '/echo')\n"
+                "for i = 1, 3 do echo:request({ i, echo }) end\n"
+                "context:monitor(echo, function() end)\n"
+                "echo:send 'end'"});
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(asker);
+  ic_ref_release(echo);
+}
+
+static void kill_one(void) {
+  ic_ref *ref = spawn_with((ic_spawn_options){
+      .source = "while true do end",
+      .limits = &(ic_limits){.memory_bytes = (size_t)8 << 20}});
+  if (ref) expect(ic_ref_kill(ref) == IC_OK);
+  if (went_well) expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(ref);
+}
+
+static void shut_down_in_the_middle(void) {
+  ic_ref *ref = spawn_with((ic_spawn_options){
+      .source =
+          "local context = ...\n"
+          "context:every(0.001, function() context.isolateRef:send(1) end)"
+          "context:onMessage(function() end)",
+      .thread = IC_THREAD_SHARED});
+  expect(ic_cluster_shutdown(cluster, patience()) == IC_OK);
+  ic_ref_release(ref);
+}
+
+// What isolates have to say of their lack of memory is of no interest.
+static void ignore(void *context, const char *path, const char *text) {
+  (void)context;
+  (void)path;
+  (void)text;
+}
+
+// One round; what fails in it is ended without failing any more.
+static void run_once(void (*scenario)(void)) {
+  went_well = true;
+  cluster = NULL;
+  expect(ic_cluster_new(&(ic_cluster_options){.report = ignore}, &cluster) ==
+         IC_OK);
+  if (cluster) scenario();
+}
+
+static void end_round(void) {
+  if (cluster) ic_cluster_shutdown(cluster, 0);
+  ic_cluster_free(cluster);
+}
+
+static void run_failing(void (*scenario)(void), bool from_there_on) {
+  is_failing = true;
+  bool failed = true;
+  for (int n = 0; failed; n += n < EVERY_ONE_UNTIL ? 1 : STRIDE) {
+    failing_everywhere(n, from_there_on);
+    run_once(scenario);
+    failed = failing_everywhere_stop();
+    end_round();
+  }
+  is_failing = false;
+}
+
+static void check_scenario(void (*scenario)(void)) {
+  run_once(scenario);
+  bool went = went_well;
+  end_round();
+  CHECK(went);
+  run_failing(scenario, false);
+  run_failing(scenario, true);
+}
+
+#define SCENARIO(name)                \
+  static void survives_##name(void) { \
+    CALL(check_scenario(name));       \
+  }
+
+SCENARIO(start_and_stop)
+SCENARIO(spawn_own)
+SCENARIO(spawn_shared)
+SCENARIO(spawn_module)
+SCENARIO(spawn_with_properties)
+SCENARIO(load_what_does_not_load)
+SCENARIO(ask_from_a_port)
+SCENARIO(look_up)
+SCENARIO(request_between_isolates)
+SCENARIO(kill_one)
+SCENARIO(shut_down_in_the_middle)
+
+int main(void) {
+  RUN(survives_start_and_stop);
+  RUN(survives_spawn_own);
+  RUN(survives_spawn_shared);
+  RUN(survives_spawn_module);
+  RUN(survives_spawn_with_properties);
+  RUN(survives_load_what_does_not_load);
+  RUN(survives_ask_from_a_port);
+  RUN(survives_look_up);
+  RUN(survives_request_between_isolates);
+  RUN(survives_kill_one);
+  RUN(survives_shut_down_in_the_middle);
+  return check_report("failing");
+}
