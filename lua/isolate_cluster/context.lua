@@ -1,6 +1,7 @@
 -- context.lua - what an isolate's entry receives: its events, its timers, its
 -- place in the cluster.
 
+local boot = require "isolate_cluster.boot"
 local check = require "isolate_cluster.check"
 local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
@@ -18,7 +19,8 @@ local timers = require "isolate_cluster.timers"
 ---@field onIsolateDown isolate_cluster.Stream
 ---@field onError isolate_cluster.Stream
 ---@field onShutdownRequest isolate_cluster.Stream
-local Context, meta = class "context"
+local Context = {}
+local meta = boot.meta
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
@@ -26,7 +28,7 @@ local Monitor ---@type table? monitor.lua, once it is needed
 
 -- A state has one context. What it has inside is not a field of its own, so
 -- that `context.onMessage = fn` comes to __newindex.
-local streams = {} ---@type table<string, isolate_cluster.Stream>
+local streams = boot.streams
 local fields = {} ---@type table<string, any>
 
 local function isListenedTo(name)
@@ -45,34 +47,19 @@ local function watch()
     isListenedTo "onIsolateDown")
 end
 
--- One plain listener is called by the C side without a step in between.
-local function takeMessages(stream)
-  local listeners = stream.listeners
-  if listeners[2] then
-    core.setHandler(function(...) return stream:emit(...) end)
-  else
-    core.setHandler(listeners[1])
-  end
-end
-
 local function nothing() end
 
 ---Makes the one context of this state.
 function Context.new(handle)
-  local ref = core.self()
   fields.handle = handle
-  fields.isolateRef = ref
-  fields.path = ref.path
-  fields.properties = core.properties(ref)
   -- While the entry runs the isolate watches everything, so that nothing is
   -- missed before it could listen; see Context.started.
-  streams.onMessage = Stream.new("context.onMessage", takeMessages)
   streams.onIsolateUp = Stream.new("context.onIsolateUp", nothing, true)
   streams.onIsolateDown = Stream.new("context.onIsolateDown", nothing, true)
   streams.onError = Stream.new("context.onError", nothing, true)
   streams.onShutdownRequest =
     Stream.new("context.onShutdownRequest", tellListening, true)
-  local context = setmetatable({}, meta)
+  local context = boot.context
   for _, stream in pairs(streams) do stream.owner = context end
   return context
 end
@@ -107,16 +94,16 @@ end
 
 -- What other files of ours call, and scripts do not see.
 local PRIVATE = { new = true, started = true, isAlive = true,
-  listeners = true, emit = true }
+  listeners = true, emit = true, rest = true }
 
+-- In place of boot.lua's, which does not know all of it.
 function meta:__index(name)
   local value = Context[name]
   if value ~= nil and not PRIVATE[name] then return value end
   value = streams[name]
   if value ~= nil then return value end
-  if name == "path" or name == "properties" or name == "isolateRef" then
-    return fields[name]
-  end
+  value = core.own(name)
+  if value ~= nil then return value end
   error(("a context has no field %s"):format(check.describe(name)), 2)
 end
 
@@ -130,14 +117,25 @@ function meta:__newindex(name, value)
 end
 
 function meta:__tostring()
-  return "context of " .. fields.path
+  return "context of " .. core.own "path"
 end
 
----The value of a property that the spawner gave, or nil.
-function Context:property(key)
+Context.property = boot.property
+
+---What boot.lua has not; isolate.lua adds more.
+Context.rest = {
+  field = meta.__index, setField = meta.__newindex, describe = meta.__tostring,
+}
+
+---What boot.lua's property does not take.
+function Context.rest.refuseProperty(self, key)
   check.self(self, meta, "context:property")
   if key == nil then error("context:property wants a key, got nil", 2) end
-  return fields.properties[key]
+end
+
+---A handler of messages for a stream with several listeners.
+function Context.rest.emitter(stream)
+  return function(...) return stream:emit(...) end
 end
 
 ---Spawns an isolate: [path,] entry [, properties [, options]].

@@ -1,15 +1,11 @@
--- isolate.lua - the life of one isolate: how it starts, what ends it, who hears
--- of its errors. The C side calls what this returns with the loaded entry.
+-- isolate.lua - the life of one isolate beyond what boot.lua has: who hears of its
+-- errors, what ends it, and all that it can do. It is loaded when any of that
+-- happens for the first time; then this is what boot.lua's stubs call.
 
+local boot = require "isolate_cluster.boot"
 local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
 local Context = require "isolate_cluster.context"
-
-local entryCoroutine ---@type thread?
-
-local function finishStart()
-  if loop.onFirstWait then loop.firstWait() end
-end
 
 -- The coroutines in which onError's listeners run, and what they are told of:
 -- their own errors are not for them again.
@@ -19,7 +15,7 @@ local reporters = setmetatable({}, { __mode = "k" })
 function loop.report(co, value)
   local message = loop.describeError(value)
   local traceback = core.traceback(co, message)
-  if co == entryCoroutine then core.stop("error", message, traceback) end
+  if co == boot.entry then core.stop("error", message, traceback) end
   local reported = reporters[co]
   if reported then
     return core.report(traceback .. "\nwhile onError was told of: " .. reported)
@@ -34,34 +30,26 @@ function loop.report(co, value)
   end
 end
 
--- os.exit ends the isolate, not the process.
-os.exit = function(code)  -- luacheck: ignore 122
+local rest = Context.rest
+
+---os.exit ends the isolate, not the process.
+function rest.exit(code)
   local isSuccess = code == nil or code == true or code == 0
   if isSuccess then core.exit "done" end
   local message = ("os.exit(%s)"):format(tostring(code))
   core.exit("error", message, debug.traceback(message, 2))
 end
 
----@param entry function
----@param kind "function"|"module"|"file"|"source"
-return function(entry, kind)
-  local context = Context.new(core.ownCluster())
-  local mayReturnEntry = kind == "file" or kind == "source"
+Context.new(core.ownCluster())
+core.on("up", function(ref) Context.emit("onIsolateUp", ref) end)
+core.on("down", function(ref, reason, err)
+  Context.emit("onIsolateDown", ref, reason, err)
+end)
+core.on("shutdown", function()
+  if not Context.emit "onShutdownRequest" then core.stop "shutdown" end
+end)
+core.on("alive", Context.isAlive)
+core.on("firstWait", Context.started)
+if not core.isStarting() then Context.started() end
 
-  core.on("start", function()
-    entryCoroutine = coroutine.running()
-    loop.expectFirstWait(Context.started)
-    local result = entry(context)
-    if mayReturnEntry and type(result) == "function" then result(context) end
-    entryCoroutine = nil
-    finishStart()
-  end)
-  core.on("up", function(ref) Context.emit("onIsolateUp", ref) end)
-  core.on("down", function(ref, reason, err)
-    Context.emit("onIsolateDown", ref, reason, err)
-  end)
-  core.on("shutdown", function()
-    if not Context.emit "onShutdownRequest" then core.stop "shutdown" end
-  end)
-  core.on("alive", Context.isAlive)
-end
+return rest

@@ -14,25 +14,6 @@ local loop = {}
 local waiting = {} ---@type table<integer, thread|table>
 local lastTicket = 0
 
----@type fun()? called once, when the entry waits for the first time
-loop.onFirstWait = nil
-
----Makes [fn] what is called when something waits the first time from now on.
-function loop.expectFirstWait(fn)
-  loop.onFirstWait = fn
-  core.expectFirstWait(true)
-end
-
----Calls it, if it was not called yet.
-function loop.firstWait()
-  core.expectFirstWait(false)
-  local started = loop.onFirstWait
-  loop.onFirstWait = nil
-  if started then started() end
-end
-
-core.on("firstWait", loop.firstWait)
-
 -- --- Errors -----------------------------------------------------------------
 
 ---The text of an error value, whatever that is.

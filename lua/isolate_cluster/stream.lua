@@ -6,22 +6,35 @@
 -- itself.
 
 local check = require "isolate_cluster.check"
-local class = require "isolate_cluster.class"
+local listening = require "isolate_cluster.listening"
 local loop = require "isolate_cluster.loop"
+
+local add, change = listening.add, listening.change
 
 ---@class isolate_cluster.Stream
 ---@field private name string how the stream is written: "context.onMessage"
 ---@field private listeners function[] replaced, never changed: emit walks it
 ---@field private demand fun(stream: isolate_cluster.Stream) told of changes
----@field private buffers boolean iter keeps what comes between its turns
+---@field private buffers boolean? iter keeps what comes between its turns
 ---@field private owner any what the callback form is called on
 ---@field private assigned isolate_cluster.Subscription? the one set by `=`
-local Stream, meta = class "stream"
+local Stream = {}
+local meta = listening.stream
+meta.__index = Stream
 
 ---@class isolate_cluster.Subscription
 ---@field private stream isolate_cluster.Stream?
 ---@field private fn function
-local Subscription, subscriptionMeta = class "subscription"
+local Subscription = {}
+local subscriptionMeta = listening.subscription
+subscriptionMeta.__index = Subscription
+
+-- What listening.lua leaves to this file.
+local rest = {}
+
+function listening.rest() return rest end
+function rest.field(_, name) return Stream[name] end
+function rest.subscriptionField(_, name) return Subscription[name] end
 
 ---@param demand fun(stream: isolate_cluster.Stream) called when the listeners
 ---  have changed
@@ -29,20 +42,8 @@ local Subscription, subscriptionMeta = class "subscription"
 ---@return isolate_cluster.Stream
 function Stream.new(name, demand, buffers)
   return setmetatable({
-    name = name, listeners = {}, demand = demand, buffers = buffers or false,
+    name = name, listeners = {}, demand = demand, buffers = buffers,
   }, meta)
-end
-
-local function change(stream, listeners)
-  stream.listeners = listeners
-  stream.demand(stream)
-end
-
-local function add(stream, fn)
-  local listeners = table.move(stream.listeners, 1, #stream.listeners, 1, {})
-  listeners[#listeners + 1] = fn
-  change(stream, listeners)
-  return setmetatable({ stream = stream, fn = fn }, subscriptionMeta)
 end
 
 ---Ends the subscription; ending it again does nothing.
@@ -63,6 +64,7 @@ function Subscription:cancel()
 end
 
 subscriptionMeta.__close = Subscription.cancel
+rest.cancel = Subscription.cancel
 
 ---Calls fn(...) for each event from now on.
 ---@return isolate_cluster.Subscription
@@ -190,8 +192,8 @@ function Stream:iter()
   return function() return self:next() end
 end
 
----The callback form: `context:onMessage(fn)`.
-function meta:__call(owner, fn, ...)
+-- The callback form, called wrongly.
+function rest.refuse(self, owner, fn, ...)
   if owner == nil or owner ~= self.owner then
     error(("write %s(fn), with a colon, or %s:listen(fn)")
       :format((self.name:gsub("%.", ":")), self.name), 2)
@@ -200,11 +202,11 @@ function meta:__call(owner, fn, ...)
   if select("#", ...) > 0 then
     error(("%s takes one function"):format(self.name), 2)
   end
-  return add(self, fn)
 end
 
 function meta:__tostring()
   return self.name
 end
+rest.describe = meta.__tostring
 
 return Stream

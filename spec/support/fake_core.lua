@@ -45,30 +45,37 @@ function FakeCore:moveTo(time)
   self.time = time
 end
 
--- Takes all of our modules out of package.loaded, and returns them by name.
-local function unload()
-  local modules = {}
-  for name, module in pairs(package.loaded) do
-    if name:find "^isolate_cluster%." then
-      modules[name] = module
-      package.loaded[name] = nil
-    end
-  end
-  return modules
+-- What boot.lua gets in the place of core.
+local function bootCore(core, ours)
+  return {
+    require = ours,
+    rest = function() return ours("isolate_cluster.context").rest end,
+    setHandler = function(handler) return core.setHandler(handler) end,
+    own = function(name) return core.own(name) end,
+    started = function() end,
+  }
 end
 
 -- Loads new instances of our files, which see this core and each other, and
--- returns those that are named.
+-- returns those that are named. What a spec has put into package.loaded stays.
 ---@param ... string "loop", "stream"
 function FakeCore:load(...)
-  local kept = unload()
-  package.loaded["isolate_cluster.core"] = self
+  local modules = { ["isolate_cluster.core"] = self }
+  local function ours(name)
+    local isGiven = package.loaded[name] and name ~= "isolate_cluster.core"
+    if isGiven or not name:find "^isolate_cluster" then return require(name) end
+    if modules[name] == nil then
+      local path = "lua/" .. name:gsub("%.", "/") .. ".lua"
+      local env = setmetatable({ require = ours }, { __index = _G })
+      local chunk = assert(loadfile(path, "t", env))
+      modules[name] = chunk(name, bootCore(self, ours)) or true
+    end
+    return modules[name]
+  end
   local wanted = {}
   for i, name in ipairs { ... } do
-    wanted[i] = require("isolate_cluster." .. name)
+    wanted[i] = ours("isolate_cluster." .. name)
   end
-  unload()
-  for name, module in pairs(kept) do package.loaded[name] = module end
   return table.unpack(wanted)
 end
 

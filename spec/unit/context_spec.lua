@@ -12,8 +12,11 @@ describe("A context", function()
   before_each(function()
     calls = {}
     core = FakeCore.new {
-      self = function() return { path = "/me" } end,
-      properties = function() return { id = 7, tags = { "a" } } end,
+      own = function(name)
+        local own = { path = "/me", isolateRef = { path = "/me" },
+          properties = { id = 7, tags = { "a" } } }
+        return own[name]
+      end,
       watch = function(_, up, down) watches = { up, down } end,
       setHandler = function(handler) core.handler = handler end,
       spawn = function(handle, path) return handle .. " spawns " .. path end,

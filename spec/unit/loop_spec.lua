@@ -215,17 +215,6 @@ describe("A wait", function()
 
     assert.matches("^can't wait here: a C function", text)
   end)
-
-  it("that is the entry's first starts the events before, once", function()
-    local started = 0
-    loop.expectFirstWait(function() started = started + 1 end)
-
-    core:raise "firstWait"
-    core:raise "firstWait"
-    loop.firstWait()
-
-    assert.equal(1, started)
-  end)
 end)
 
 describe("A wait of the host script", function()

@@ -16,9 +16,11 @@
 #include "binding/envelope.h"
 #include "binding/letter.h"
 #include "binding/load.h"
+#include "binding/module.h"
 #include "binding/ref.h"
 #include "binding/request.h"
 #include "binding/stuck.h"
+#include "binding/template.h"
 #include "core/dead_letters.h"
 #include "core/ref.h"
 
@@ -162,6 +164,13 @@ static void push_end(ic_lua_body *body, lua_State *L,
 static int push_event(ic_lua_body *body, lua_State *L,
                       const ic_message *message) {
   switch (message->kind) {
+    case IC_MESSAGE_START:
+      lua_pushthread(L);
+      lua_rawgeti(L, LUA_REGISTRYINDEX, body->function);
+      luaL_unref(L, LUA_REGISTRYINDEX, body->function);
+      body->function = LUA_NOREF;
+      lua_pushboolean(L, body->may_return_entry);
+      return 3;
     case IC_MESSAGE_REPLY:
       lua_pushinteger(L, (lua_Integer)message->request);
       lua_pushinteger(
@@ -306,13 +315,19 @@ static bool take_news_of_requests(ic_lua_body *body, lua_State *L) {
   return true;
 }
 
+// What becomes of an event that the isolate has no code for yet.
+static void take_unhandled(ic_lua_body *body, lua_State *L, ic_event event) {
+  if (event == IC_EVENT_COMMAND) ic_ref_refuse(body->current);
+  if (event == IC_EVENT_SHUTDOWN) ic_body_stop(body, "shutdown");
+  if (event == IC_EVENT_REPLY) ic_module_rest(L, body);  // which counts it
+}
+
 static int push_event_call(ic_lua_body *body, lua_State *L) {
   if (take_news_of_requests(body, L)) return -1;
   ic_event event = event_of(body->current->kind);
-  if (event == IC_EVENT_COUNT || body->events[event] == LUA_NOREF) {
-    if (event == IC_EVENT_COMMAND) ic_ref_refuse(body->current);
-    return -1;
-  }
+  if (event == IC_EVENT_COUNT) return -1;
+  if (body->events[event] == LUA_NOREF) take_unhandled(body, L, event);
+  if (body->events[event] == LUA_NOREF) return -1;
   bool tells_of_another = event == IC_EVENT_UP || event == IC_EVENT_DOWN;
   if (tells_of_another &&
       !ic_reach_covers(&body->reach, body->current->sender->path)) {
@@ -399,8 +414,22 @@ static int dispatch(lua_State *L) {
 
 // --- Errors -----------------------------------------------------------------
 
+static int load_rest(lua_State *L) {
+  ic_module_rest(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+// The code that an error is reported by is loaded when there is one.
+static void load_handler(ic_lua_body *body, lua_State *L, ic_event event) {
+  if (event != IC_EVENT_ERROR || body->is_host) return;
+  lua_pushcfunction(L, load_rest);
+  lua_pushlightuserdata(L, body);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 bool ic_body_call(ic_lua_body *body, lua_State *L, ic_event event,
                   int arguments, int results) {
+  if (body->events[event] == LUA_NOREF) load_handler(body, L, event);
   if (body->events[event] == LUA_NOREF) {
     lua_pop(L, arguments);
     return false;
@@ -535,6 +564,11 @@ static int protected_turn(lua_State *L) {
     ic_request_settle(body);
     return 0;
   }
+  // Nothing but messages can call what has nothing but boot.lua.
+  if (body->events[IC_EVENT_ALIVE] == LUA_NOREF) {
+    ic_body_stop(body, "done");
+    return 0;
+  }
   if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
     ic_body_stop(body, "done");
   }
@@ -609,7 +643,8 @@ void ic_entry_fini(ic_entry *entry) {
 }
 
 void ic_body_init(ic_lua_body *body) {
-  *body = (ic_lua_body){.handler = LUA_NOREF, .deadline_ns = IC_NEVER};
+  *body = (ic_lua_body){
+      .handler = LUA_NOREF, .function = LUA_NOREF, .deadline_ns = IC_NEVER};
   body->queue_end = &body->queue;
   body->held_end = &body->held;
   for (int i = 0; i < IC_EVENT_COUNT; i++)
@@ -642,16 +677,16 @@ void ic_body_fini(ic_lua_body *body) {
   ic_reach_fini(&body->reach);
 }
 
+// The body lies in the arena, its own memory.
 static void free_body(ic_body *base) {
   ic_lua_body *body = (ic_lua_body *)base;
   close_body(base);
-  ic_arena_free(body->arena);
   ic_output_fini(&body->output);
   ic_body_fini(body);
-  free(body);
+  ic_arena_free(body->arena);
 }
 
-ic_lua_body *ic_body_new(ic_entry *entry) {
+ic_lua_body *ic_body_new_in(ic_arena *arena) {
   static const ic_body_class class = {.load = ic_load_body,
                                       .run = run,
                                       .interrupt = ic_body_interrupt,
@@ -659,13 +694,31 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
                                       .close = close_body,
                                       .sample = ic_stuck_sample,
                                       .complain = ic_stuck_complain};
-  ic_lua_body *body = malloc(sizeof *body);
+  ic_lua_body *body = ic_arena_realloc(arena, NULL, 0, sizeof *body);
+  if (!body) return NULL;
+  ic_body_init(body);
+  body->base.class = &class;
+  body->is_starting = true;
+  body->arena = arena;
+  return body;
+}
+
+// Without a state, which its load makes. NULL: no memory.
+static ic_lua_body *new_plain_body(void) {
+  ic_arena *arena = ic_arena_new();
+  if (!arena) return NULL;
+  ic_lua_body *body = ic_body_new_in(arena);
+  if (!body) ic_arena_free(arena);
+  return body;
+}
+
+ic_lua_body *ic_body_new(ic_entry *entry) {
+  ic_lua_body *body = ic_template_copy();
+  if (!body) body = new_plain_body();
   if (!body) {
     ic_entry_fini(entry);
     return NULL;
   }
-  ic_body_init(body);
-  body->base.class = &class;
   body->entry = *entry;
   *entry = (ic_entry){0};
   return body;
@@ -739,12 +792,34 @@ static int now(lua_State *L) {
   return 1;
 }
 
-void ic_body_await(ic_lua_body *body, lua_State *L) {
-  if (body->expects_first_wait) {
-    body->expects_first_wait = false;
+// The entry has returned, or waits: from now on the isolate watches only what it
+// listens to, which is nothing where no code for that is loaded.
+static void end_start(ic_lua_body *body, lua_State *L) {
+  if (!body->is_starting) return;
+  body->is_starting = false;
+  if (body->events[IC_EVENT_FIRST_WAIT] != LUA_NOREF) {
     ic_body_call(body, L, IC_EVENT_FIRST_WAIT, 0, 0);
+  } else {
+    ic_isolate *isolate = body->base.isolate;
+    ic_registry_watch(&isolate->cluster->registry, isolate, 0);
   }
+}
+
+void ic_body_await(ic_lua_body *body, lua_State *L) {
+  end_start(body, L);
   body->awaiting = true;
+}
+
+// started(): the entry has returned
+static int started(lua_State *L) {
+  end_start(ic_body_of(L), L);
+  return 0;
+}
+
+// isStarting() -> whether the entry has neither returned nor waited yet
+static int is_starting(lua_State *L) {
+  lua_pushboolean(L, ic_body_of(L)->is_starting);
+  return 1;
 }
 
 static int after_yield(lua_State *L, int status, lua_KContext context) {
@@ -761,12 +836,6 @@ static int yield(lua_State *L) {
   ic_body_await(body, L);
   body->lua_waits++;
   return lua_yieldk(L, 0, 0, after_yield);
-}
-
-// expectFirstWait(boolean): whether the next wait is the event "firstWait"
-static int expect_first_wait(lua_State *L) {
-  ic_body_of(L)->expects_first_wait = lua_toboolean(L, 1);
-  return 0;
 }
 
 // setListening(boolean): whether an event other than messages is listened to
@@ -909,7 +978,7 @@ void ic_body_open(lua_State *L) {
                                        {"setDeadline", set_deadline},
                                        {"now", now},
                                        {"yield", yield},
-                                       {"expectFirstWait", expect_first_wait},
+                                       {"isStarting", is_starting},
                                        {"setListening", set_listening},
                                        {"stop", stop},
                                        {"exit", exit_now},
@@ -924,7 +993,17 @@ void ic_body_open(lua_State *L) {
                                        {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
-  lua_pushvalue(L, -2);
+}
+
+void ic_body_install(lua_State *L) {
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, dispatch, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatch_key);
+}
+
+void ic_body_open_boot(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"setHandler", set_handler}, {"started", started}, {NULL, NULL}};
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, functions, 1);
 }

@@ -24,7 +24,7 @@
 
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
-  IC_EVENT_START,        // ()
+  IC_EVENT_START,        // (coroutine, entry, whether that may return another)
   IC_EVENT_REPLY,        // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,      // (request, ref | nil, message, code)
   IC_EVENT_UP,           // (ref, cluster key)
@@ -38,7 +38,7 @@ typedef enum {
   IC_EVENT_EMPTY,        // (cluster key)
   IC_EVENT_NODE_DOWN,    // (cluster key)
   IC_EVENT_ERROR,        // (coroutine, error value): not in a coroutine
-  IC_EVENT_FIRST_WAIT,   // () the entry waits for the first time
+  IC_EVENT_FIRST_WAIT,   // () the entry has returned, or waits
   IC_EVENT_ALIVE,        // () -> boolean: may anything still happen?
   IC_EVENT_END,          // () the isolate ends: close what waits
   IC_EVENT_COUNT
@@ -80,17 +80,17 @@ typedef struct {
   char type[40];              // as much of it as fits
 } ic_doing;
 
-typedef struct {
+typedef struct ic_lua_body {
   ic_body base;
   lua_State *L;     // the state's main thread; NULL before load
-  ic_arena *arena;  // all memory of the state; NULL for a host
+  ic_arena *arena;  // this body and all memory of the state; NULL for a host
   bool is_host;
   bool default_shared;  // a host's: clusters whose options do not say
 
   ic_owned owned;         // the ring of what the state's userdata own
   ic_meter *meter;        // of the thread that runs it, or NULL
   bool has_foreign_code;  // functions of C that are neither Lua's nor ours
-  bool is_over_memory;     // the code has had an error for it
+  bool is_over_memory;    // the code has had an error for it
   bool is_pressed;        // the memory is at its threshold: see ending.c
   lua_State *pressed;     // then: which coroutine has our hook, and its own
   lua_Hook hook;
@@ -110,6 +110,8 @@ typedef struct {
 
   int handler;  // registry ref of the message handler, or LUA_NOREF
   bool handler_wants_message;
+  int function;  // registry ref of the entry, before the start
+  bool may_return_entry;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   int64_t deadline_ns;         // of the nearest timer
   unsigned calls_per_turn;     // without a wait; then others have theirs
@@ -120,8 +122,8 @@ typedef struct {
   ic_doing doing;
   bool was_waiting;  // up to this turn
   bool is_waiting;   // has a record in core/wait.h
-  bool expects_first_wait;
-  bool awaiting;  // the coroutine that yields does it to wait for an event
+  bool is_starting;  // the entry has neither returned nor waited yet
+  bool awaiting;     // the coroutine that yields does it to wait for an event
   bool in_turn;
   bool stopping;     // ends after what runs now; base.reason says why
   bool exiting;      // ends in the middle of what runs now
@@ -151,6 +153,10 @@ typedef struct {
 // are freed too.
 ic_lua_body *ic_body_new(ic_entry *entry);
 
+// A body without a state and an entry, in [arena], which it owns. NULL: no
+// memory; then the caller still owns that.
+ic_lua_body *ic_body_new_in(ic_arena *arena);
+
 void ic_entry_fini(ic_entry *entry);
 
 // Makes an empty body, an isolate's or a host's.
@@ -166,6 +172,14 @@ void ic_body_enqueue(ic_lua_body *body, ic_message *chain);
 // Handles all that waits and is due, in coroutines resumed from [L].
 // Stack: [-0, +0]. Raises memory errors only.
 void ic_body_turn(ic_lua_body *body, lua_State *L);
+
+// Puts into the state what its dispatching needs. The body is on the top.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_body_install(lua_State *L);
+
+// Adds boot.lua's few functions to the table on the top. Below it is the body.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_body_open_boot(lua_State *L);
 
 // Adds the functions through which Lua code drives its body to the table on
 // the top. Below it is the body, to be their upvalue.

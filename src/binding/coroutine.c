@@ -161,11 +161,9 @@ static int close(lua_State *L) {
   return 2;
 }
 
-void ic_coroutine_install(lua_State *L) {
+void ic_coroutine_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"resume", resume}, {"wrap", wrap}, {"close", close}, {NULL, NULL}};
-  lua_getglobal(L, "coroutine");
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
-  lua_pop(L, 1);
 }

@@ -14,8 +14,8 @@
 // Stack of [co]: left with an error value, if closing it raised one.
 int ic_coroutine_close(ic_lua_body *body, lua_State *co);
 
-// Replaces the functions in the global `coroutine`. The body is on the top of
-// the stack, to be their upvalue. Stack: [-0, +0]. Raises memory errors.
-void ic_coroutine_install(lua_State *L);
+// Replaces the functions in the table on the top of the stack. Below it is the
+// body, to be their upvalue. Stack: [-0, +0]. Raises memory errors.
+void ic_coroutine_open(lua_State *L);
 
 #endif

@@ -30,8 +30,6 @@ void ic_ending_drop_state(ic_lua_body *body) {
   body->L = NULL;
   body->running = NULL;
   ic_owned_release_all(&body->owned);
-  ic_arena_free(body->arena);
-  body->arena = NULL;
 }
 
 static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {

@@ -19,17 +19,6 @@ static void release_message(ic_owned *owned) {
   ((envelope *)owned)->message = NULL;
 }
 
-void ic_envelope_push(lua_State *L, ic_lua_body *body) {
-  envelope *some = lua_newuserdatauv(L, sizeof *some, 1);
-  *some = (envelope){0};
-  luaL_setmetatable(L, ENVELOPE_TYPE);
-  some->message = body->current;
-  body->current = NULL;
-  ic_owned_add(&body->owned, &some->owned, release_message);
-  lua_pushvalue(L, -2);
-  lua_setiuservalue(L, -2, 1);
-}
-
 static int free_envelope(lua_State *L) {
   envelope *some = lua_touserdata(L, 1);
   ic_lua_body *body = ic_body_of(L);
@@ -118,18 +107,29 @@ static int get_field(lua_State *L) {
   return 1;
 }
 
-void ic_envelope_open(lua_State *L) {
-  int body = lua_gettop(L);
-  luaL_newmetatable(L, ENVELOPE_TYPE);
-  lua_pushvalue(L, body);
+// Pushes the metatable of envelopes, which the first of a state makes.
+static void push_type(lua_State *L, ic_lua_body *body) {
+  if (!luaL_newmetatable(L, ENVELOPE_TYPE)) return;
+  lua_pushlightuserdata(L, body);
   lua_pushcclosure(L, free_envelope, 1);
   lua_setfield(L, -2, "__gc");
-  lua_pushvalue(L, body);
-  lua_pushvalue(L, body);
+  lua_pushlightuserdata(L, body);
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, reply, 1);
   lua_pushcclosure(L, get_field, 2);
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, "isolate message");
   lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
+}
+
+void ic_envelope_push(lua_State *L, ic_lua_body *body) {
+  envelope *some = lua_newuserdatauv(L, sizeof *some, 1);
+  *some = (envelope){0};
+  push_type(L, body);
+  lua_setmetatable(L, -2);
+  some->message = body->current;
+  body->current = NULL;
+  ic_owned_add(&body->owned, &some->owned, release_message);
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, 1);
 }

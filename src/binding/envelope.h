@@ -15,8 +15,4 @@
 // Stack: [-0, +1]. Raises memory errors, and then takes nothing.
 void ic_envelope_push(lua_State *L, ic_lua_body *body);
 
-// Registers the type. The body is on the top of the stack.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_envelope_open(lua_State *L);
-
 #endif

@@ -14,16 +14,16 @@
 #include "binding/process.h"
 #include "binding/sandbox.h"
 
-static const char *const entry_kinds[] = {"function", "source", "file",
-                                          "module", "supervisor"};
-
 static void set_package_field(lua_State *L, const char *name,
                               const char *value) {
   if (!value) return;
   lua_getglobal(L, "package");
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
+  lua_getfield(L, -1, name);
+  if (strcmp(lua_tostring(L, -1), value) != 0) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -3, name);
+  }
+  lua_pop(L, 2);
 }
 
 // The list only grows at its head, and its nodes never change.
@@ -32,6 +32,7 @@ static void preload_c_modules(lua_State *L, ic_lua_body *body) {
   ic_mutex_lock(&cluster->registry.mutex);
   const ic_module *module = cluster->modules;
   ic_mutex_unlock(&cluster->registry.mutex);
+  if (!module) return;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (; module; module = module->next) {
     // The newest of a name comes first, and stays.
@@ -78,8 +79,9 @@ static int add_traceback(lua_State *L) {
   return 1;
 }
 
-static void load_module(lua_State *L, const ic_entry *entry) {
-  ic_module_require(L, entry->bytes);
+static void load_module(lua_State *L, ic_lua_body *body) {
+  const ic_entry *entry = &body->entry;
+  ic_module_require(L, body, entry->bytes);
   if (!lua_isfunction(L, -1)) {
     luaL_error(L, "module '%s' must return a function, got %s", entry->bytes,
                luaL_typename(L, -1));
@@ -89,7 +91,9 @@ static void load_module(lua_State *L, const ic_entry *entry) {
 // The plan's refs are found in its message.
 static void load_supervisor(lua_State *L, ic_lua_body *body) {
   const ic_message *plan = body->entry.plan;
-  ic_module_require(L, "isolate_cluster.supervisor");
+  ic_module_rest(L, body);
+  lua_pop(L, 1);
+  ic_module_require(L, body, "isolate_cluster.supervisor");
   lua_getfield(L, -1, "entry");
   lua_remove(L, -2);
   body->decoding = plan;
@@ -116,13 +120,32 @@ static void load_entry(lua_State *L, ic_lua_body *body) {
       status = luaL_loadfile(L, entry->bytes);
       break;
     case IC_ENTRY_MODULE:
-      load_module(L, entry);
+      load_module(L, body);
       return;
     case IC_ENTRY_SUPERVISOR:
       load_supervisor(L, body);
       return;
   }
   if (status != LUA_OK) lua_error(L);
+}
+
+// The allocator while a state is made. It leaves nothing of what was in a block
+// before, not even between the bytes that Lua writes: core/image.c would take
+// half of an old pointer, and a new byte, for a pointer.
+static void *allocate_clean(void *context, void *block, size_t old_size,
+                            size_t new_size) {
+  ic_arena *arena = ((ic_lua_body *)context)->arena;
+  void *fresh = NULL;
+  if (new_size > 0) {
+    fresh = ic_arena_realloc(arena, NULL, 0, new_size);
+    if (!fresh) return NULL;
+    memset(fresh, 0, new_size);
+  }
+  if (!block) return fresh;
+  if (fresh) memcpy(fresh, block, old_size < new_size ? old_size : new_size);
+  memset(block, 0, old_size);
+  ic_arena_realloc(arena, block, old_size, 0);
+  return fresh;
 }
 
 // No call that may raise is outside of a protected one; so this is a defect of
@@ -134,29 +157,68 @@ static int panic(lua_State *L) {
   return 0;
 }
 
-static int load(lua_State *L) {
+// --- What all isolates have -------------------------------------------------
+
+static int load_common(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   lua_settop(L, 0);
   // Nothing of this is garbage: the collector would only walk it.
   lua_gc(L, LUA_GCSTOP);
   luaL_openlibs(L);
-  set_package_field(L, "path", body->entry.package_path);
-  set_package_field(L, "cpath", body->entry.package_cpath);
-  const ic_isolate *isolate = body->base.isolate;
-  ic_output_install(&body->output, L, isolate->cluster->capture, isolate->path);
+  ic_output_install(&body->output, L);
   ic_process_install(L);
   ic_ending_install(body, L);
   lua_pushlightuserdata(L, body);
-  ic_coroutine_install(L);
-  ic_module_install(L);
+  lua_getglobal(L, LUA_COLIBNAME);
+  ic_coroutine_open(L);
+  ic_module_boot(L, body);
   lua_settop(L, 0);
-  preload_c_modules(L, body);
-  ic_module_require(L, "isolate_cluster.isolate");
-  ic_sandbox_apply(L, body);
+  // From here on the collector waits until as much has been added.
   lua_gc(L, LUA_GCRESTART);
-  load_entry(L, body);
-  lua_pushstring(L, entry_kinds[body->entry.kind]);
+  lua_gc(L, LUA_GCCOLLECT);
+  return 0;
+}
+
+ic_status ic_load_state(ic_lua_body *body) {
+  lua_State *L = lua_newstate(allocate_clean, body);
+  if (!L) return IC_MEMORY;
+  body->L = L;
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, body);
+  lua_pushcfunction(L, load_common);
+  lua_pushlightuserdata(L, body);
+  int status = lua_pcall(L, 1, 0, 0);
+  lua_settop(L, 0);
+  lua_setallocf(L, ic_ending_allocate, body);
+  return status == LUA_OK ? IC_OK : IC_MEMORY;
+}
+
+// --- What one has -----------------------------------------------------------
+
+// A state's math.random is its own, though its state is a copy.
+static void seed_random(lua_State *L, const ic_isolate *isolate) {
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, (lua_Integer)ic_now_ns());
+  lua_pushinteger(L, (lua_Integer)isolate->id);
   lua_call(L, 2, 0);
+  lua_pop(L, 1);
+}
+
+static int load(lua_State *L) {
+  ic_lua_body *body = lua_touserdata(L, 1);
+  const ic_isolate *isolate = body->base.isolate;
+  lua_settop(L, 0);
+  ic_output_open(&body->output, L, isolate->cluster->capture, isolate->path);
+  seed_random(L, isolate);
+  set_package_field(L, "path", body->entry.package_path);
+  set_package_field(L, "cpath", body->entry.package_cpath);
+  preload_c_modules(L, body);
+  ic_sandbox_apply(L, body);
+  load_entry(L, body);
+  body->function = luaL_ref(L, LUA_REGISTRYINDEX);
+  body->may_return_entry =
+      body->entry.kind == IC_ENTRY_FILE || body->entry.kind == IC_ENTRY_SOURCE;
   return 0;
 }
 
@@ -189,12 +251,7 @@ static ic_status describe_end(ic_lua_body *body, char **message) {
 
 ic_status ic_load_body(ic_body *base, char **message) {
   ic_lua_body *body = (ic_lua_body *)base;
-  body->arena = ic_arena_new();
-  if (!body->arena) return IC_MEMORY;
-  body->L = lua_newstate(ic_ending_allocate, body);
-  if (!body->L) return IC_MEMORY;
-  lua_atpanic(body->L, panic);
-  lua_setwarnf(body->L, warn, body);
+  if (!body->L && ic_load_state(body) != IC_OK) return IC_MEMORY;
   ic_ending_set_limits(body);
   bool is_whole = ic_ending_run(body, run_load);
   if (!is_whole || ic_ending_name(body)) return describe_end(body, message);
@@ -202,7 +259,8 @@ ic_status ic_load_body(ic_body *base, char **message) {
     ic_entry_fini(&body->entry);
     return IC_OK;
   }
-  const char *text = lua_tostring(body->L, -1);
+  const char *text = body->exiting ? "it called os.exit while it was loaded"
+                                   : lua_tostring(body->L, -1);
   *message = strdup(text ? text : "an error without a text");
   return body->load_status == LUA_ERRMEM ? IC_MEMORY : IC_LOAD;
 }

@@ -5,6 +5,11 @@
 
 #include "binding/body.h"
 
+// Makes the state of [body], with all that isolates have in common: libraries,
+// and our code.
+// Errors: IC_MEMORY.
+ic_status ic_load_state(ic_lua_body *body);
+
 // The load method of bodies. Errors: IC_LOAD - with a text; IC_MEMORY.
 ic_status ic_load_body(ic_body *base, char **message);
 

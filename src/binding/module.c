@@ -5,6 +5,7 @@
 #include "binding/module.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 #include "binding/body.h"
 #include "binding/bundle.h"
 #include "binding/coroutine.h"
-#include "binding/envelope.h"
 #include "binding/node.h"
 #include "binding/process.h"
 #include "binding/ref.h"
@@ -28,6 +28,9 @@ typedef struct {
 
 enum { BUNDLE_MAX = 32 };
 
+#define IC_CORE_NAME "isolate_cluster.core"
+#define IC_BOOT_NAME "isolate_cluster.boot"
+
 // Set once each, and kept for the life of the process.
 static _Atomic(bytecode *) compiled[BUNDLE_MAX];
 
@@ -37,12 +40,13 @@ static int write_bytes(lua_State *L, const void *bytes, size_t size,
   return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
 }
 
-// Keeps the bytecode of the function on the top for the other states. Where
-// there is no memory for it, they compile it again.
+// Keeps the bytecode of the function on the top for the other states, without
+// what is for debugging: where an error happened is told by the script's lines.
+// Where there is no memory for it, they compile it again.
 static void keep_bytecode(lua_State *L, size_t index) {
   ic_buffer buffer;
   ic_buffer_init(&buffer, sizeof(bytecode));
-  if (lua_dump(L, write_bytes, &buffer, 0) != 0) {
+  if (lua_dump(L, write_bytes, &buffer, 1) != 0) {
     ic_buffer_fini(&buffer);
     return;
   }
@@ -56,42 +60,98 @@ static void keep_bytecode(lua_State *L, size_t index) {
   }
 }
 
-static const char globals_key;  // registry: the globals of our Lua code
+// Registry: the globals of our Lua code, its modules by name, and the script's
+// `require`. The first is made when the first file is loaded that needs it.
+static const char globals_key, modules_key, require_key;
 
-// Pushes a copy of the table on the top. Stack: [-0, +1].
-static void push_copy(lua_State *L) {
-  int original = lua_gettop(L);
+// A file's number; ic_bundle_count: none of ours.
+static size_t find_file(const char *name) {
+  size_t index = 0;
+  while (index < ic_bundle_count &&
+         strcmp(ic_bundle_files[index].name, name) != 0) {
+    index++;
+  }
+  return index;
+}
+
+// Opens a standard library anew, whatever the script has made of the one it has,
+// into the table on the top. Stack: [-0, +0].
+static void open_into_globals(lua_State *L, const char *name,
+                              lua_CFunction open) {
+  lua_pushcfunction(L, open);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+  lua_setfield(L, -2, name);
+}
+
+// Some put what they open elsewhere too, which is put back.
+static int open_libraries(lua_State *L) {
+  int body = 1, old_globals = 2, old_strings = 3, globals = 4;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pushliteral(L, "");
+  if (!lua_getmetatable(L, -1)) lua_pushnil(L);
+  lua_remove(L, -2);
   lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, original)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
-}
-
-// Our code has globals of its own: a script may call a variable of its own
-// `type` or `next`, and must not break what runs it. Of `os`, `io` and `package`
-// it sees the script's tables, as it changes them.
-static void make_globals(lua_State *L) {
-  static const char *const libraries[] = {"coroutine", "debug", "math",
-                                          "string", "table"};
-  lua_pushglobaltable(L);
-  push_copy(L);
-  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
-    if (lua_getfield(L, -1, libraries[i]) == LUA_TTABLE) {
-      push_copy(L);
-      lua_setfield(L, -3, libraries[i]);
-    }
-    lua_pop(L, 1);
-  }
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_pushvalue(L, globals);
+  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pushcfunction(L, luaopen_base);
+  int status = lua_pcall(L, 0, 0, 0);
+  lua_pushvalue(L, old_globals);
+  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (status != LUA_OK) return lua_error(L);
+  open_into_globals(L, LUA_STRLIBNAME, luaopen_string);
+  lua_pushliteral(L, "");
+  lua_pushvalue(L, old_strings);
+  lua_setmetatable(L, -2);
   lua_pop(L, 1);
+  open_into_globals(L, LUA_COLIBNAME, luaopen_coroutine);
+  open_into_globals(L, LUA_TABLIBNAME, luaopen_table);
+  open_into_globals(L, LUA_MATHLIBNAME, luaopen_math);
+  open_into_globals(L, LUA_DBLIBNAME, luaopen_debug);
+  lua_getfield(L, globals, LUA_COLIBNAME);
+  lua_pushvalue(L, body);
+  lua_insert(L, -2);
+  ic_coroutine_open(L);
+  lua_settop(L, globals);
+  return 1;
 }
 
-// The loader of a bundled module: pushes what the module returns.
-static int load_bundled(lua_State *L) {
-  size_t index = (size_t)lua_tointeger(L, lua_upvalueindex(1));
+static int require_ours(lua_State *L);
+
+// Pushes a `require` that knows our modules, and the script's other ones.
+static void push_require(lua_State *L, const ic_lua_body *body) {
+  lua_pushlightuserdata(L, (void *)body);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key);
+  lua_pushcclosure(L, require_ours, 2);
+}
+
+// Pushes the globals of our code: a script may call a variable of its own `type`
+// or `next`, and must not break what runs it. Of `os`, `io`, `package` and `utf8`
+// it has the script's tables; `_G` is the script's too.
+static void push_globals(lua_State *L, const ic_lua_body *body) {
+  static const char *const shared[] = {LUA_OSLIBNAME, LUA_IOLIBNAME,
+                                       LUA_LOADLIBNAME, LUA_UTF8LIBNAME};
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_pushcfunction(L, open_libraries);
+  lua_pushlightuserdata(L, (void *)body);
+  lua_call(L, 1, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+    lua_getfield(L, -1, shared[i]);
+    lua_setfield(L, -3, shared[i]);
+  }
+  lua_pop(L, 1);
+  lua_pushglobaltable(L);
+  lua_setfield(L, -2, LUA_GNAME);
+  push_require(L, body);
+  lua_setfield(L, -2, "require");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+}
+
+// Pushes a file's chunk; _ENV is the script's globals.
+static void push_chunk(lua_State *L, size_t index) {
   const ic_bundle_file *file = &ic_bundle_files[index];
   const bytecode *code = atomic_load(&compiled[index]);
   int status;
@@ -104,12 +164,15 @@ static int load_bundled(lua_State *L) {
     lua_remove(L, -2);
     if (status == LUA_OK) keep_bytecode(L, index);
   }
-  if (status != LUA_OK) return lua_error(L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
-  lua_setupvalue(L, -2, 1);  // _ENV
-  lua_pushstring(L, file->name);
-  lua_call(L, 1, 1);
-  return 1;
+  if (status != LUA_OK) lua_error(L);
+}
+
+// Takes the module on the top to be the one of the name. Stack: [-0, +0].
+static void keep_module(lua_State *L, const char *name) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
 }
 
 // --- isolate_cluster.core ---------------------------------------------------
@@ -207,21 +270,19 @@ static int dump(lua_State *L) {
   return 1;
 }
 
-static void push_core(lua_State *L) {
+// Not kept in isolates from the beginning: few use any of it.
+static void push_core(lua_State *L, ic_lua_body *body) {
   static const luaL_Reg functions[] = {{"encode", encode},
                                        {"decode", decode},
                                        {"captured", captured},
                                        {"dump", dump},
                                        {NULL, NULL}};
-  int body = lua_gettop(L);
+  lua_pushlightuserdata(L, body);
   lua_newtable(L);
-  lua_pushvalue(L, body);
+  lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
   lua_pushliteral(L, IC_VERSION);
   lua_setfield(L, -2, "version_text");
-  lua_pushvalue(L, body);
-  ic_envelope_open(L);
-  lua_insert(L, -2);  // the body again, below the table
   ic_body_open(L);
   ic_lua_ref_open(L);
   ic_node_open(L);
@@ -230,30 +291,136 @@ static void push_core(lua_State *L) {
   lua_remove(L, -2);
 }
 
-void ic_module_install(lua_State *L) {
-  luaL_checkstack(L, 8, "a module");
-  make_globals(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (size_t i = 0; i < ic_bundle_count; i++) {
-    lua_pushinteger(L, (lua_Integer)i);
-    lua_pushcclosure(L, load_bundled, 1);
-    lua_setfield(L, -2, ic_bundle_files[i].name);
+// --- Our require ------------------------------------------------------------
+
+// require(name) -> the module: one of ours, once for a state; else what the
+// script's require gives, the second upvalue
+static int require_ours(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  bool is_core = strcmp(name, IC_CORE_NAME) == 0;
+  size_t index = find_file(name);
+  lua_settop(L, 1);
+  if (!is_core && index == ic_bundle_count) {
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
   }
-  lua_pop(L, 1);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, -2);
-  push_core(L);
-  lua_remove(L, -2);
-  lua_setfield(L, -2, "isolate_cluster.core");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
+  if (lua_getfield(L, 2, name) != LUA_TNIL) return 1;
+  lua_settop(L, 1);
+  if (is_core) {
+    push_core(L, body);
+  } else {
+    push_chunk(L, index);
+    push_globals(L, body);
+    lua_setupvalue(L, -2, 1);  // _ENV
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+  }
+  keep_module(L, name);
+  return 1;
+}
+
+// What the searcher gives to the script's require.
+static int load_ours(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+// One of package.searchers: our modules need no path.
+static int search_ours(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  if (strcmp(name, IC_CORE_NAME) != 0 && find_file(name) == ic_bundle_count) {
+    lua_pushliteral(L, "no module of Isolate Cluster");
+    return 1;
+  }
+  push_require(L, ic_body_of(L));
+  lua_pushcclosure(L, load_ours, 1);
+  return 1;
+}
+
+// Puts the searcher behind that of package.preload.
+static void install_searcher(lua_State *L, ic_lua_body *body) {
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  lua_getfield(L, -1, "searchers");
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i > 1; i--) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pushlightuserdata(L, body);
+  lua_pushcclosure(L, search_ours, 1);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 2);
+  lua_getglobal(L, "require");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
+}
+
+// Before anything of ours is in the state.
+static void install_first(lua_State *L, ic_lua_body *body) {
+  luaL_checkstack(L, 16, "a module");
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+  lua_pushlightuserdata(L, body);
+  ic_lua_ref_install(L);
+  ic_body_install(L);
   lua_pop(L, 1);
 }
 
-void ic_module_require(lua_State *L, const char *name) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
-  lua_getfield(L, -1, "require");
-  lua_remove(L, -2);
+void ic_module_require(lua_State *L, ic_lua_body *body, const char *name) {
+  push_require(L, body);
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
+}
+
+// --- What isolates have at once ---------------------------------------------
+
+// rest() -> what isolate.lua has for boot.lua
+static int push_rest(lua_State *L) {
+  ic_module_require(L, ic_body_of(L), "isolate_cluster.isolate");
+  return 1;
+}
+
+void ic_module_rest(lua_State *L, ic_lua_body *body) {
+  ic_module_require(L, body, "isolate_cluster.isolate");
+}
+
+// Pushes what boot.lua gets: its own few functions, as core would be too large.
+static void push_boot_core(lua_State *L, ic_lua_body *body) {
+  lua_pushlightuserdata(L, body);
+  lua_newtable(L);
+  push_require(L, body);
+  lua_setfield(L, -2, "require");
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, push_rest, 1);
+  lua_setfield(L, -2, "rest");
+  ic_body_open_boot(L);
+  ic_lua_ref_open_boot(L);
+  lua_remove(L, -2);
+}
+
+void ic_module_boot(lua_State *L, ic_lua_body *body) {
+  install_first(L, body);
+  install_searcher(L, body);
+  // The script has not run yet, so its globals are as good as any.
+  lua_pushglobaltable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+  push_chunk(L, find_file(IC_BOOT_NAME));
+  lua_pushliteral(L, IC_BOOT_NAME);
+  push_boot_core(L, body);
+  lua_call(L, 2, 1);
+  keep_module(L, IC_BOOT_NAME);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+  lua_getfield(L, -1, "start");
+  body->events[IC_EVENT_START] = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_getglobal(L, LUA_OSLIBNAME);
+  lua_getfield(L, -2, "exit");
+  lua_setfield(L, -2, "exit");
+  lua_pop(L, 2);
 }
 
 // --- The host script's body -------------------------------------------------
@@ -272,7 +439,7 @@ static int free_host(lua_State *L) {
   return 0;
 }
 
-static void push_host_body(lua_State *L) {
+static ic_lua_body *push_host_body(lua_State *L) {
   static const ic_body_class class = {.interrupt = ic_body_interrupt};
   ic_lua_body *body = lua_newuserdatauv(L, sizeof *body, 0);
   ic_body_init(body);
@@ -289,26 +456,17 @@ static void push_host_body(lua_State *L) {
   body->base.isolate->body = &body->base;
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
+  return body;
 }
 
 int luaopen_isolate_cluster(lua_State *L) {
   lua_settop(L, 0);
-  push_host_body(L);
-  ic_module_install(L);
-  ic_module_require(L, "isolate_cluster");
+  ic_lua_body *body = push_host_body(L);
+  install_first(L, body);
+  install_searcher(L, body);
+  ic_module_require(L, body, "isolate_cluster");
   return 1;
 }
-
-// What the first opens puts into package.preload is found by the second.
-int luaopen_isolate_cluster_testing(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "isolate_cluster");
-  lua_call(L, 1, 0);
-  ic_module_require(L, "isolate_cluster.testing");
-  return 1;
-}
-
-// --- The command's script ---------------------------------------------------
 
 static ic_lua_body *host_body(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
@@ -316,6 +474,17 @@ static ic_lua_body *host_body(lua_State *L) {
   lua_pop(L, 1);
   return body;
 }
+
+// What the first opens knows the way to the second.
+int luaopen_isolate_cluster_testing(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "isolate_cluster");
+  lua_call(L, 1, 0);
+  ic_module_require(L, host_body(L), "isolate_cluster.testing");
+  return 1;
+}
+
+// --- The command's script ---------------------------------------------------
 
 void ic_module_share_by_default(lua_State *L) {
   host_body(L)->default_shared = true;
@@ -329,11 +498,13 @@ struct ic_host {
 ic_host *ic_module_adopt(lua_State *L) {
   static ic_host host;  // one thread is the process's first
   lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
-  ic_coroutine_install(L);
-  lua_pop(L, 1);
-  ic_output_install_print(L, stdout);
+  lua_getglobal(L, LUA_COLIBNAME);
+  ic_coroutine_open(L);
+  lua_pop(L, 2);
   ic_process_install(L);
   ic_lua_body *body = host_body(L);
+  body->output.out.file = stdout;
+  ic_output_install_print(L, &body->output.out);
   body->running = L;
   ic_scheduler_adopt(body->base.isolate);
   host = (ic_host){ic_isolate_hold(body->base.isolate), ic_thread_self()};

@@ -8,13 +8,20 @@
 
 #include "isolate_cluster.h"
 
-// Makes our modules known to the state, whose body is on the top of the stack:
-// "isolate_cluster", its parts, and "isolate_cluster.core", the functions in C.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_module_install(lua_State *L);
+typedef struct ic_lua_body ic_lua_body;
 
-// Pushes what require(name) gives. Stack: [-0, +1]. Raises what it raises.
-void ic_module_require(lua_State *L, const char *name);
+// Puts into an isolate's new state, where the standard libraries are open, what
+// every isolate has of ours: boot.lua, and the way to the rest.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_module_boot(lua_State *L, ic_lua_body *body);
+
+// Pushes the module, ours or one of the script's. Stack: [-0, +1]. Raises what
+// loading it raises.
+void ic_module_require(lua_State *L, ic_lua_body *body, const char *name);
+
+// Pushes isolate.lua's table, which has all that boot.lua has not.
+// Stack: [-0, +1]. Raises memory errors.
+void ic_module_rest(lua_State *L, ic_lua_body *body);
 
 // Makes the pool run the isolates of the script's clusters, unless those or their
 // spawns say else. Stack: [-0, +0].

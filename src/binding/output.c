@@ -98,7 +98,7 @@ static int keep_open(lua_State *L) {
 
 // print(...), but the whole line is written in one piece.
 static int print(lua_State *L) {
-  FILE *file = lua_touserdata(L, lua_upvalueindex(1));
+  const ic_output_stream *stream = lua_touserdata(L, lua_upvalueindex(1));
   int count = lua_gettop(L);
   luaL_Buffer line;
   luaL_buffinit(L, &line);
@@ -111,7 +111,7 @@ static int print(lua_State *L) {
   luaL_pushresult(&line);
   size_t size;
   const char *bytes = lua_tolstring(L, -1, &size);
-  fwrite(bytes, 1, size, file);
+  fwrite(bytes, 1, size, stream->file);
   return 0;
 }
 
@@ -147,41 +147,41 @@ static void wrap_flush(lua_State *L, ic_output *output, const char *name) {
   lua_setfield(L, -2, name);
 }
 
-// Pushes a file handle for a new stream whose lines go to [target].
+// Pushes a file handle for a stream whose lines go to [target]; it is of no use
+// before ic_output_open.
 static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target,
                         ic_captured_kind kind) {
   stream->kind = kind;
-  luaL_Stream *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  handle->closef = NULL;  // is closed, until all of it is there
-  luaL_setmetatable(L, LUA_FILEHANDLE);
-  cookie_io_functions_t functions = {.write = write_lines};
+  stream->handle = lua_newuserdatauv(L, sizeof *stream->handle, 0);
+  *stream->handle = (luaL_Stream){.closef = keep_open};
   stream->target = target;
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+}
+
+static void open_stream(lua_State *L, ic_output_stream *stream) {
+  cookie_io_functions_t functions = {.write = write_lines};
   stream->file = fopencookie(stream, "w", functions);
   if (!stream->file) luaL_error(L, "not enough memory for a stream");
   // Unbuffered: it is we who keep a line's parts together, and an exit() of the
   // process flushes every FILE, on a thread that is not the stream's.
   setvbuf(stream->file, NULL, _IONBF, 0);
-  handle->f = stream->file;
-  handle->closef = keep_open;
+  stream->handle->f = stream->file;
 }
 
-void ic_output_install_print(lua_State *L, FILE *file) {
-  lua_pushlightuserdata(L, file);
+void ic_output_install_print(lua_State *L, ic_output_stream *stream) {
+  lua_pushlightuserdata(L, stream);
   lua_pushcclosure(L, print, 1);
   lua_setglobal(L, "print");
 }
 
-void ic_output_install(ic_output *output, lua_State *L, ic_capture *capture,
-                       const char *path) {
-  output->out.capture = output->err.capture = capture;
-  output->out.path = output->err.path = path;
+void ic_output_install(ic_output *output, lua_State *L) {
   lua_getglobal(L, "io");
   push_stream(L, &output->out, stdout, IC_CAPTURED_OUTPUT);
   lua_getfield(L, -2, "output");
   lua_pushvalue(L, -2);
   lua_call(L, 1, 0);
   lua_setfield(L, -2, "stdout");
-  ic_output_install_print(L, output->out.file);
+  ic_output_install_print(L, &output->out);
   push_stream(L, &output->err, stderr, IC_CAPTURED_ERRORS);
   lua_setfield(L, -2, "stderr");
   wrap_flush(L, output, "flush");
@@ -190,4 +190,12 @@ void ic_output_install(ic_output *output, lua_State *L, ic_capture *capture,
   lua_getfield(L, -1, "__index");
   wrap_flush(L, output, "flush");
   lua_pop(L, 2);
+}
+
+void ic_output_open(ic_output *output, lua_State *L, ic_capture *capture,
+                    const char *path) {
+  output->out.capture = output->err.capture = capture;
+  output->out.path = output->err.path = path;
+  open_stream(L, &output->out);
+  open_stream(L, &output->err);
 }

@@ -9,13 +9,14 @@
 #ifndef IC_OUTPUT_H
 #define IC_OUTPUT_H
 
-#include <lua.h>
+#include <lauxlib.h>
 #include <stdio.h>
 
 #include "core/capture.h"
 
 typedef struct {
-  FILE *file;           // what Lua code writes to; NULL before the install
+  FILE *file;           // what Lua code writes to; NULL before it is opened
+  luaL_Stream *handle;  // the same to Lua
   FILE *target;         // the process's stream
   ic_capture *capture;  // takes what comes in its place; NULL: none
   ic_captured_kind kind;
@@ -31,15 +32,20 @@ typedef struct {
 } ic_output;
 
 // Makes print, io.write, io.stdout and io.stderr of the state write here. The
-// standard libraries are open. Lines go to [capture] as those of [path], which it
-// borrows, or, where that is NULL, to the process's streams.
+// standard libraries are open. Nothing may be written before ic_output_open.
 // Stack: [-0, +0]. Raises where there is no memory.
-void ic_output_install(ic_output *output, lua_State *L, ic_capture *capture,
-                       const char *path);
+void ic_output_install(ic_output *output, lua_State *L);
 
-// Makes print write whole lines to [file], which outlives the state.
+// Opens the streams. Lines go to [capture] as those of [path], which it borrows,
+// or, where that is NULL, to the process's streams.
 // Stack: [-0, +0]. Raises where there is no memory.
-void ic_output_install_print(lua_State *L, FILE *file);
+void ic_output_open(ic_output *output, lua_State *L, ic_capture *capture,
+                    const char *path);
+
+// Makes print write whole lines to the file of [stream], which outlives the
+// state.
+// Stack: [-0, +0]. Raises where there is no memory.
+void ic_output_install_print(lua_State *L, ic_output_stream *stream);
 
 // Lets go of what is left and closes. The state is closed, or will not print.
 void ic_output_fini(ic_output *output);

@@ -507,6 +507,25 @@ static int properties(lua_State *L) {
   return 1;
 }
 
+// own(field) -> what a context says of its isolate: path, isolateRef or
+// properties; nil for any other field
+static int own(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+  if (strcmp(name, "path") == 0) {
+    lua_pushstring(L, body->base.isolate->path);
+  } else if (strcmp(name, "isolateRef") == 0) {
+    self(L);
+  } else if (strcmp(name, "properties") == 0) {
+    self(L);
+    ic_lua_ref *ref = lua_touserdata(L, -1);
+    push_properties(L, ref, lua_gettop(L));
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
 // isRef(value) -> boolean
 static int is_ref(lua_State *L) {
   lua_pushboolean(L, ic_lua_ref_test(L, 1) != NULL);
@@ -538,29 +557,41 @@ static void make_type(lua_State *L, int body, int methods) {
   lua_pop(L, 1);
 }
 
-void ic_lua_ref_open(lua_State *L) {
+void ic_lua_ref_install(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"send", send}, {"property", property}, {NULL, NULL}};
+  int body = lua_gettop(L);
+  lua_createtable(L, 0, 4);
+  int own_methods = lua_gettop(L);
+  lua_pushvalue(L, body);
+  luaL_setfuncs(L, methods, 1);
+  ic_request_install(L, body, own_methods);
+  make_cache(L);
+  make_type(L, body, own_methods);
+  lua_settop(L, body);
+}
+
+void ic_lua_ref_open_boot(lua_State *L) {
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, own, 1);
+  lua_setfield(L, -2, "own");
+}
+
+void ic_lua_ref_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"sendRequest", send_request},
                                        {"askToEnd", ask_to_end},
                                        {"kill", kill_isolate},
                                        {"self", self},
                                        {"properties", properties},
+                                       {"own", own},
                                        {"isRef", is_ref},
                                        {NULL, NULL}};
-  int table = lua_gettop(L);
-  int body = table - 1;
-  lua_pushvalue(L, body);
+  lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
-  lua_newtable(L);
-  lua_pushvalue(L, body);
-  luaL_setfuncs(L, methods, 1);
-  int own_methods = lua_gettop(L);
-  make_cache(L);
-  make_type(L, body, own_methods);
-  lua_pushvalue(L, table);
-  ic_request_open(L, body, own_methods);
-  lua_pushvalue(L, own_methods);
-  lua_setfield(L, table, "refMethods");
-  lua_settop(L, table);
+  ic_request_open(L);
+  luaL_getmetatable(L, REF_TYPE);
+  lua_getfield(L, -1, "__index");
+  lua_getupvalue(L, -1, 2);  // of get_field: the methods
+  lua_setfield(L, -4, "refMethods");
+  lua_pop(L, 2);
 }

@@ -61,6 +61,14 @@ int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
 // Pushes nil, [text] and the name of [status]; returns 3.
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text);
 
+// Puts the type of refs into the state. The body is on the top, to be an upvalue
+// of its methods. Stack: [-0, +0]. Raises memory errors.
+void ic_lua_ref_install(lua_State *L);
+
+// Adds what boot.lua has of refs to the table on the top. Below it is the body.
+// Stack: [-0, +0]. Raises memory errors.
+void ic_lua_ref_open_boot(lua_State *L);
+
 // Adds the functions for refs to the table on the top. Below it is the body.
 // Stack: [-0, +0]. Raises memory errors.
 void ic_lua_ref_open(lua_State *L);

@@ -47,9 +47,12 @@ void ic_request_settle(ic_lua_body *body);
 // It is awake again.
 void ic_request_wake(ic_lua_body *body);
 
-// Adds `request` to the table of ref methods at [methods], and the functions for
-// requests to the table on the top. The body is at index [body].
+// Adds `request` to the table of ref methods at [methods]. The body is at index
+// [body]. Stack: [-0, +0]. Raises memory errors.
+void ic_request_install(lua_State *L, int body, int methods);
+
+// Adds the functions for requests to the table on the top. Below it is the body.
 // Stack: [-0, +0]. Raises memory errors.
-void ic_request_open(lua_State *L, int body, int methods);
+void ic_request_open(lua_State *L);
 
 #endif

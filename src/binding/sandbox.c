@@ -12,7 +12,7 @@
 void ic_sandbox_apply(lua_State *L, ic_lua_body *body) {
   const ic_bytes *sandbox = &body->entry.sandbox;
   if (!sandbox->data) return;
-  ic_module_require(L, "isolate_cluster.sandbox");
+  ic_module_require(L, body, "isolate_cluster.sandbox");
   lua_getfield(L, -1, "apply");
   lua_pushlstring(L, sandbox->data, sandbox->size);
   lua_call(L, 1, 0);

@@ -10,10 +10,12 @@
 //   +--------+-------+-----+-------+- - - - - - - - - - - - - -+---------+
 //                                  ^ cut                       ^ cut_end
 //
-// Chunks have one size and do not grow with the state: the kernel makes only
-// the pages resident that are written to, so that a small state costs no more
-// than its blocks, rounded up to a page. A chunk's last bytes, a bit for each
-// granule of 16, are written only when the arena is tidied.
+// The first of them is the arena's home (homes.h), which is smaller, and has the
+// arena itself in front: a small state has nothing elsewhere, which makes it
+// cheap to begin, and lets image.c copy it. The others do not grow with the
+// state: the kernel makes only the pages resident that are written to. A chunk's
+// last bytes, a bit for each granule of 16, are written only when the arena is
+// tidied.
 //
 // Lists alone would never let memory change its class. So when an arena wants
 // another chunk though more than half of what it has is free, it is tidied:
@@ -37,6 +39,7 @@
 #include <sys/mman.h>
 
 #include "core/block.h"
+#include "core/homes.h"
 #include "core/sync.h"
 
 #if defined(__has_feature)
@@ -62,9 +65,8 @@ enum {
   RUNS_TRIED = 4,
   PAGE = 4096,
   CHUNK_BYTES = 64 << 10,
-  CHUNK_GRANULES = CHUNK_BYTES / GRANULE,
-  CHUNK_END = CHUNK_BYTES - CHUNK_GRANULES / 8,
-  FIRST_WARM_BYTES = 32 << 10,  // what a state needs at once, and little more
+  GRANULES_PER_WORD = 64,
+  FIRST_WARM_BYTES = 16 << 10,  // of the first: what a state needs at once
   SLAB_CHUNKS = 32
 };
 
@@ -75,8 +77,8 @@ typedef struct slab {
 } slab;
 
 typedef struct chunk {
+  void *owner;  // the slab; a home's is homes.c's
   struct chunk *next;
-  slab *slab;
   size_t touched;  // no page is resident behind as many bytes
 } chunk;
 
@@ -101,6 +103,7 @@ typedef struct large {
 struct ic_arena {
   size_t bytes;
   char *cut, *cut_end;  // the current run
+  chunk *home;          // the last of [chunks], or NULL
   free_block *free[CLASSES];
   run *runs[RUN_BINS];
   chunk *chunks;
@@ -194,12 +197,12 @@ static chunk *take_chunk(void) {
     some = take_cold_locked(&of);
     ic_mutex_unlock(&store.mutex);
   }
-  if (of) *some = (chunk){.slab = of, .touched = CHUNK_BEGIN};
+  if (of) *some = (chunk){.owner = of, .touched = CHUNK_BEGIN};
   return some;
 }
 
 static void give_cold(chunk *some) {
-  slab *of = some->slab;
+  slab *of = some->owner;
   unsigned index = (unsigned)(((char *)some - of->chunks) / CHUNK_BYTES);
   madvise(some, CHUNK_BYTES, MADV_DONTNEED);
   ic_mutex_lock(&store.mutex);
@@ -261,8 +264,21 @@ static inline void push_block(ic_arena *arena, size_t class, void *block) {
   arena->free[class] = freed;
 }
 
-static chunk *chunk_of(void *address) {
+static chunk *chunk_of(const ic_arena *arena, void *address) {
+  if ((uintptr_t)address - (uintptr_t)arena->home < IC_HOME_BYTES) {
+    return arena->home;
+  }
   return (chunk *)((uintptr_t)address & ~(uintptr_t)(CHUNK_BYTES - 1));
+}
+
+static size_t bytes_of(const ic_arena *arena, const chunk *some) {
+  return some == arena->home ? IC_HOME_BYTES : CHUNK_BYTES;
+}
+
+// Where the bits of the granules begin.
+static size_t end_of(const ic_arena *arena, const chunk *some) {
+  size_t bytes = bytes_of(arena, some);
+  return bytes - bytes / GRANULE / 8;
 }
 
 static int bin_of(size_t run_size) {
@@ -284,7 +300,7 @@ static void add_stretch(ic_arena *arena, char *begin, size_t size) {
 
 static void note_touched(const ic_arena *arena) {
   if (!arena->cut) return;
-  chunk *some = chunk_of(arena->cut - 1);
+  chunk *some = chunk_of(arena, arena->cut - 1);
   size_t touched = (size_t)(arena->cut - (char *)some);
   if (touched > some->touched) some->touched = touched;
 }
@@ -336,7 +352,7 @@ static bool add_chunk(ic_arena *arena) {
   if (!may_grow(arena, CHUNK_BYTES)) return false;
   chunk *some = take_chunk();
   if (!some) return false;
-  if (!arena->chunks && some->touched > FIRST_WARM_BYTES) {
+  if (arena->chunks == arena->home && some->touched > FIRST_WARM_BYTES) {
     // It may be the only chunk of a small state; it was one of a large state.
     madvise((char *)some + FIRST_WARM_BYTES, CHUNK_BYTES - FIRST_WARM_BYTES,
             MADV_DONTNEED);
@@ -345,17 +361,18 @@ static bool add_chunk(ic_arena *arena) {
   some->next = arena->chunks;
   arena->chunks = some;
   arena->chunk_bytes += CHUNK_BYTES;
-  begin_run(arena, (char *)some + CHUNK_BEGIN, CHUNK_END - CHUNK_BEGIN);
+  begin_run(arena, (char *)some + CHUNK_BEGIN,
+            end_of(arena, some) - CHUNK_BEGIN);
   return true;
 }
 
-static uint64_t *granules_of(chunk *some) {
-  return (uint64_t *)((char *)some + CHUNK_END);
+static uint64_t *granules_of(const ic_arena *arena, chunk *some) {
+  return (uint64_t *)((char *)some + end_of(arena, some));
 }
 
-static void mark(void *begin, size_t size) {
-  chunk *some = chunk_of(begin);
-  uint64_t *granules = granules_of(some);
+static void mark(const ic_arena *arena, void *begin, size_t size) {
+  chunk *some = chunk_of(arena, begin);
+  uint64_t *granules = granules_of(arena, some);
   size_t first = (size_t)((char *)begin - (char *)some) / GRANULE;
   size_t end = first + size / GRANULE;
   while (first < end) {
@@ -366,45 +383,50 @@ static void mark(void *begin, size_t size) {
   }
 }
 
-// The first granule from [from] on whose bit is [set]; else CHUNK_GRANULES.
-static size_t next_granule(const uint64_t *granules, size_t from, bool set) {
-  while (from < CHUNK_GRANULES) {
+// The first granule from [from] on whose bit is [set]; else [count].
+static size_t next_granule(const uint64_t *granules, size_t count, size_t from,
+                           bool set) {
+  while (from < count) {
     uint64_t word = granules[from / 64];
     word = (set ? word : ~word) >> from % 64;
     if (word) return from + (size_t)__builtin_ctzll(word);
     from = from / 64 * 64 + 64;
   }
-  return CHUNK_GRANULES;
+  return count;
 }
 
 static void mark_all_that_is_free(ic_arena *arena) {
   for (chunk *some = arena->chunks; some; some = some->next) {
-    memset(granules_of(some), 0, CHUNK_BYTES - CHUNK_END);
-    some->touched = CHUNK_BYTES;
+    size_t bytes = bytes_of(arena, some);
+    memset(granules_of(arena, some), 0, bytes - end_of(arena, some));
+    some->touched = bytes;
   }
   for (size_t class = 0; class < CLASSES; class ++) {
     size_t size = class_bytes(class);
     for (free_block *b = arena->free[class]; b; b = b->next)
-      mark(b, size);
+      mark(arena, b, size);
     arena->free[class] = NULL;
   }
   for (int bin = 0; bin < RUN_BINS; bin++) {
     for (run *r = arena->runs[bin]; r; r = r->next)
-      mark(r, r->size);
+      mark(arena, r, r->size);
     arena->runs[bin] = NULL;
   }
 }
 
-// False: the chunk has no block, and nothing was added.
+// False: the chunk has no block, and nothing was added. A home has one at least,
+// the arena.
 static bool add_stretches(ic_arena *arena, chunk *some) {
-  const uint64_t *granules = granules_of(some);
-  size_t begin = next_granule(granules, 0, true);
-  while (begin < CHUNK_GRANULES) {
-    size_t end = next_granule(granules, begin, false);
+  const uint64_t *granules = granules_of(arena, some);
+  size_t count = bytes_of(arena, some) / GRANULE;
+  size_t unused = end_of(arena, some) - CHUNK_BEGIN;
+  size_t begin = next_granule(granules, count, 0, true);
+  while (begin < count) {
+    size_t end = next_granule(granules, count, begin, false);
     size_t size = (end - begin) * GRANULE;
-    if (size == CHUNK_END - CHUNK_BEGIN) return false;
+    if (size == unused) return false;
     add_stretch(arena, (char *)some + begin * GRANULE, size);
-    begin = next_granule(granules, end, true);
+    begin = next_granule(granules, count, end, true);
   }
   return true;
 }
@@ -565,11 +587,62 @@ void *ic_arena_realloc(ic_arena *arena, void *block, size_t old_size,
   return block;
 }
 
+static void init(ic_arena *arena) {
+  *arena = (ic_arena){.large = {&arena->large, &arena->large}};
+}
+
+#ifdef EVERY_BLOCK_IS_LARGE
+
 ic_arena *ic_arena_new(void) {
-  ic_arena *arena = calloc(1, sizeof *arena);
-  if (!arena) return NULL;
-  arena->large.previous = arena->large.next = &arena->large;
+  ic_arena *arena = malloc(sizeof *arena);
+  if (arena) init(arena);
   return arena;
+}
+
+ic_arena *ic_arena_new_in(void *home) {
+  (void)home;
+  return NULL;
+}
+
+#else
+
+ic_arena *ic_arena_new_in(void *home) {
+  enum {
+    ARENA_BYTES = (sizeof(ic_arena) + GRANULE - 1) / GRANULE * GRANULE,
+    BEGIN = CHUNK_BEGIN + ARENA_BYTES
+  };
+  chunk *some = home;
+  some->next = NULL;
+  some->touched = BEGIN;
+  ic_arena *arena = (ic_arena *)(void *)((char *)home + CHUNK_BEGIN);
+  init(arena);
+  arena->home = arena->chunks = some;
+  arena->chunk_bytes = IC_HOME_BYTES;
+  begin_run(arena, (char *)home + BEGIN, end_of(arena, some) - BEGIN);
+  return arena;
+}
+
+ic_arena *ic_arena_new(void) {
+  void *home = ic_home_take();
+  return home ? ic_arena_new_in(home) : NULL;
+}
+
+#endif
+
+// The home is the last of the chunks.
+static void give_all(ic_arena *arena) {
+  chunk *home = arena->home;
+  chunk *chunks = arena->chunks;
+  chunk **link = &chunks;
+  while (*link != home)
+    link = &(*link)->next;
+  *link = NULL;
+  give_chunks(chunks);
+  if (home) {
+    ic_home_give(home);
+  } else {
+    free(arena);
+  }
 }
 
 void ic_arena_free(ic_arena *arena) {
@@ -581,8 +654,18 @@ void ic_arena_free(ic_arena *arena) {
     some = next;
   }
   note_touched(arena);
-  give_chunks(arena->chunks);
-  free(arena);
+  give_all(arena);
+}
+
+bool ic_arena_is_at_home(const ic_arena *arena, void **home,
+                         size_t *used_bytes) {
+  if (!arena->home || arena->chunks != arena->home ||
+      arena->large.next != &arena->large || !arena->cut) {
+    return false;
+  }
+  *home = arena->home;
+  *used_bytes = (size_t)(arena->cut - (char *)arena->home);
+  return true;
 }
 
 void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit) {

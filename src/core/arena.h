@@ -1,7 +1,7 @@
 // arena.h - the memory of one isolate: counted to the byte, dropped at once.
 //
-// Small blocks are cut from chunks of 64 KiB and reused by size class. Chunks
-// come from a store of the whole process, so that an isolate that begins on one
+// Small blocks are cut from the arena's home, and from chunks of 64 KiB where that
+// is not enough, and reused by size class. Chunks come from a store of the whole process, so that an isolate that begins on one
 // thread takes over the warm memory of one that ended on another. Large blocks
 // are those of block.h, on a list.
 //
@@ -12,16 +12,25 @@
 #ifndef IC_ARENA_H
 #define IC_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct ic_arena ic_arena;
 
 // What memory of arenas that have ended the process keeps resident for the next
-// ones, at most.
+// ones, at most, but for their homes.
 #define IC_ARENA_STORE_BYTES ((size_t)32 << 20)
 
 // NULL: no memory.
 ic_arena *ic_arena_new(void);
+
+// The same in a [home] that is not of the store, whose bytes may be any. Such an
+// arena is not to be freed. NULL: in this build arenas have no homes.
+ic_arena *ic_arena_new_in(void *home);
+
+// True if all of [arena] lies in its home, in the [used_bytes] from [home] on.
+bool ic_arena_is_at_home(const ic_arena *arena, void **home,
+                         size_t *used_bytes);
 
 // Drops [arena] with all of its blocks, whether they were freed or not; it does
 // not visit the small ones. NULL is allowed.
