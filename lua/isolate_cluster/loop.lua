@@ -145,6 +145,21 @@ core.on("ending", function()
   for _, waiter in ipairs(core.takeRequesting()) do closeWaiter(waiter) end
 end)
 
+-- By the number that the C side knows the wait by: the ticket.
+local waitingForRoom = {} ---@type table<integer, integer>
+
+core.on("full", function(number)
+  local ticket = loop.ticket()
+  waitingForRoom[number] = ticket
+  return loop.await(ticket)
+end)
+
+core.on("room", function(number, ...)
+  local ticket = waitingForRoom[number]
+  waitingForRoom[number] = nil
+  if ticket then loop.wake(ticket, ...) end
+end)
+
 core.on("reply", function(ticket, key, ...)
   local isReply = select("#", ...) == 1  -- and no failure
   if not loop.wake(ticket, ...) and isReply then core.countLateReply(key) end

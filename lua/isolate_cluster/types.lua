@@ -22,7 +22,7 @@
 ---@alias isolate_cluster.Code
 ---| "gone" # the isolate of the ref has ended
 ---| "timeout" # the time is up
----| "full" # reserved: the mailbox is full
+---| "full" # the mailbox of the receiver has no room
 ---| "in use" # a living isolate has the path
 ---| "not found" # no isolate, no member, nobody to reply to
 ---| "down" # the node is down, or shutting down
@@ -307,6 +307,7 @@ function Cluster:stats() end
 ---@field sent integer messages that isolates sent
 ---@field received integer messages that isolates handled
 ---@field lateReplies integer replies after their request's timeout
+---@field dropped integer values thrown away as a mailbox was full
 ---@field deadLetters integer values that reached nobody
 ---@field isolates table<isolate_cluster.Path, isolate_cluster.IsolateStats>
 
@@ -316,6 +317,7 @@ function Cluster:stats() end
 ---@field received integer messages that it handled
 ---@field lateReplies integer replies that came too late for it
 ---@field mailbox integer messages that wait for it
+---@field dropped integer values thrown away as its mailbox was full
 ---@field memory integer bytes of its Lua state, at its last pause
 
 -- --- The context ------------------------------------------------------------

@@ -63,17 +63,33 @@ static bool has_handler(const ic_lua_body *body) {
   return body->handler != LUA_NOREF;
 }
 
+static bool is_value(const ic_message *message) {
+  return message->kind == IC_MESSAGE_VALUE || message->kind == IC_MESSAGE_TOKEN;
+}
+
 // The next message that can be handled now. Values that nobody listens for are
 // held back, and come first once somebody does.
-static ic_message *next_message(ic_lua_body *body) {
+static ic_message *next_queued(ic_lua_body *body) {
   if (body->held && has_handler(body)) {
     return shift(&body->held, &body->held_end);
   }
   ic_message *message;
   while ((message = shift(&body->queue, &body->queue_end)) != NULL) {
-    if (message->kind != IC_MESSAGE_VALUE || has_handler(body)) break;
+    if (!is_value(message) || has_handler(body)) break;
     append(&body->held_end, message);
   }
+  return message;
+}
+
+// Likewise, and it leaves the mailbox's bound.
+static ic_message *next_message(ic_lua_body *body) {
+  ic_message *message;
+  do {
+    message = next_queued(body);
+    if (!message) return NULL;
+    ic_count(&body->base.isolate->handled);
+    message = ic_isolate_admit(body->base.isolate, message);
+  } while (!message);
   return message;
 }
 
@@ -81,7 +97,7 @@ static ic_message *next_message(ic_lua_body *body) {
 static const ic_message *peek_message(const ic_lua_body *body) {
   if (body->held && has_handler(body)) return body->held;
   const ic_message *message = body->queue;
-  while (message && message->kind == IC_MESSAGE_VALUE && !has_handler(body)) {
+  while (message && is_value(message) && !has_handler(body)) {
     message = message->next;
   }
   return message;
@@ -113,6 +129,8 @@ static ic_event event_of(ic_message_kind kind) {
       return IC_EVENT_REPLY;
     case IC_MESSAGE_SPAWNED:
       return IC_EVENT_SPAWNED;
+    case IC_MESSAGE_ROOM:
+      return IC_EVENT_ROOM;
     case IC_MESSAGE_UP:
       return IC_EVENT_UP;
     case IC_MESSAGE_DOWN:
@@ -188,6 +206,13 @@ static int push_event(ic_lua_body *body, lua_State *L,
         return 1 + push_failure(L, message->status, message->text);
       }
       ic_lua_ref_push(L, body, message->sender, 0);
+      return 2;
+    case IC_MESSAGE_ROOM:
+      lua_pushinteger(L, (lua_Integer)message->request);
+      if (message->status != IC_OK) {
+        return 1 + push_failure(L, message->status, message->text);
+      }
+      lua_pushboolean(L, 1);
       return 2;
     case IC_MESSAGE_UP:
       ic_lua_ref_push(L, body, message->sender, 0);
@@ -369,7 +394,6 @@ static int push_next(ic_lua_body *body, lua_State *L, unsigned *calls,
   bool timer_first = looks && timer_is_due(body);
   if (!timer_first) body->current = next_message(body);
   if (body->current) {
-    ic_count(&body->base.isolate->handled);
     int arguments = body->current->kind == IC_MESSAGE_VALUE
                         ? push_value_call(body, L)
                         : push_event_call(body, L);
@@ -729,6 +753,8 @@ ic_lua_body *ic_body_new(ic_entry *entry) {
 static const char *const event_names[] = {[IC_EVENT_START] = "start",
                                           [IC_EVENT_REPLY] = "reply",
                                           [IC_EVENT_SPAWNED] = "spawned",
+                                          [IC_EVENT_ROOM] = "room",
+                                          [IC_EVENT_FULL] = "full",
                                           [IC_EVENT_UP] = "up",
                                           [IC_EVENT_DOWN] = "down",
                                           [IC_EVENT_ENDED] = "ended",

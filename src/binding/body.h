@@ -27,6 +27,9 @@ typedef enum {
   IC_EVENT_START,        // (coroutine, entry, whether that may return another)
   IC_EVENT_REPLY,        // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,      // (request, ref | nil, message, code)
+  IC_EVENT_ROOM,         // (number, true | nil, message, code)
+  IC_EVENT_FULL,         // (number): waits for that ROOM, and returns it; it is
+                         // called where a send has to
   IC_EVENT_UP,           // (ref, cluster key)
   IC_EVENT_DOWN,         // (ref, reason, error | nil, cluster key)
   IC_EVENT_ENDED,        // (number, ref, reason, error | nil)
@@ -121,6 +124,7 @@ typedef struct ic_lua_body {
   bool listens;      // to an event other than messages
   ic_doing doing;
   bool was_waiting;  // up to this turn
+  uint64_t last_wait_for_room;
   bool is_waiting;   // has a record in core/wait.h
   bool is_starting;  // the entry has neither returned nor waited yet
   bool awaiting;     // the coroutine that yields does it to wait for an event

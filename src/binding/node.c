@@ -450,6 +450,9 @@ static void push_isolate_stats(lua_State *L, const ic_isolate *isolate,
   set_count(L, "sent", sent);
   set_count(L, "received", received);
   set_count(L, "lateReplies", late);
+  uint64_t dropped = ic_isolate_dropped(isolate);
+  totals->dropped += dropped;
+  set_count(L, "dropped", dropped);
   set_count(L, "mailbox", pushed > taken ? pushed - taken : 0);
   set_count(L, "memory", ic_counted(&isolate->memory_bytes));
 }
@@ -478,6 +481,7 @@ static int stats(lua_State *L) {
   set_count(L, "sent", totals.sent);
   set_count(L, "received", totals.received);
   set_count(L, "lateReplies", totals.late_replies);
+  set_count(L, "dropped", totals.dropped);
   set_count(L, "deadLetters", totals.dead_letters);
   return 1;
 }

@@ -23,8 +23,7 @@ static ic_lua_ref *new_ref(lua_State *L) {
 }
 
 static void release_ref(ic_owned *owned) {
-  ic_lua_ref *ref =
-      (ic_lua_ref *)((char *)owned - offsetof(ic_lua_ref, owned));
+  ic_lua_ref *ref = (ic_lua_ref *)((char *)owned - offsetof(ic_lua_ref, owned));
   ic_isolate_release(ref->isolate);
   ref->isolate = NULL;
 }
@@ -280,21 +279,83 @@ int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text) {
   return 3;
 }
 
-int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
-                    ic_message *message) {
-  ic_status status = ic_isolate_push(to, message);
+// The results of a send that has gone well, or not; then it frees [message].
+static int push_outcome(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                        ic_message *message, ic_status status) {
   if (status == IC_OK) {
     ic_count(&body->base.isolate->sent);
     ic_lua_ref_tell_askers(body, to);
     lua_pushboolean(L, 1);
     return 1;
   }
-  ic_death_bury(to, message, body->base.isolate->cluster);
+  if (status == IC_GONE) {
+    ic_death_bury(to, message, body->base.isolate->cluster);
+  } else {
+    ic_message_free(message);
+  }
   ic_handed_forget(&body->handed);
   lua_pushnil(L);
-  lua_pushfstring(L, "the isolate %s has ended", to->path);
+  if (status == IC_GONE) {
+    lua_pushfstring(L, "the isolate %s has ended", to->path);
+  } else if (status == IC_FULL) {
+    lua_pushfstring(L, "the mailbox of %s is full", to->path);
+  } else {
+    lua_pushstring(L, ic_status_text(status));
+  }
   lua_pushstring(L, ic_status_name(status));
   return 3;
+}
+
+// What the wait has given is all that is above [top].
+static int finish_wait(lua_State *L, int status, lua_KContext top) {
+  (void)status;
+  return lua_gettop(L) - (int)top;
+}
+
+// The mailbox is full, and the sender waits for room.
+static int send_later(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                      ic_message *message) {
+  bool in_coroutine = !body->is_host || body->in_turn;
+  bool can_wait = !in_coroutine || lua_isyieldable(L);
+  ic_message *notice = can_wait ? ic_message_new_event(IC_MESSAGE_ROOM) : NULL;
+  if (!notice) {
+    ic_message_free(message);
+    ic_handed_forget(&body->handed);
+    if (!can_wait) return luaL_error(L, IC_CANNOT_WAIT);
+    return ic_lua_ref_fail(L, IC_MEMORY, ic_status_text(IC_MEMORY));
+  }
+  uint64_t number = ++body->last_wait_for_room;
+  notice->request = number;
+  notice->reply_to = ic_isolate_hold(body->base.isolate);
+  bool waits;
+  ic_status status = ic_isolate_push_later(to, message, notice, &waits);
+  if (!waits) ic_message_free(notice);
+  int results = push_outcome(L, body, to, message, status);
+  if (!waits) return results;
+  int top = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[IC_EVENT_FULL]);
+  lua_pushinteger(L, (lua_Integer)number);
+  lua_callk(L, 1, LUA_MULTRET, top, finish_wait);
+  return lua_gettop(L) - top;
+}
+
+int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                    ic_message *message) {
+  ic_status status = ic_isolate_push(to, message);
+  if (status == IC_FULL && ic_bound_waits(to->bound)) {
+    return send_later(L, body, to, message);
+  }
+  return push_outcome(L, body, to, message, status);
+}
+
+int ic_lua_ref_ask(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                   ic_message *message, bool *waits) {
+  *waits = false;
+  ic_status status = ic_isolate_push(to, message);
+  if (status == IC_FULL && ic_bound_waits(to->bound)) {
+    status = ic_isolate_push_later(to, message, NULL, waits);
+  }
+  return push_outcome(L, body, to, message, status);
 }
 
 // --- Methods ----------------------------------------------------------------

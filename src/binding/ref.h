@@ -54,7 +54,9 @@ ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
                             const ic_message *question, ic_message **out);
 
 // Sends [message] from [body]; what is left to its caller on an error is freed.
-// Pushes true, or nil, a text and a code; returns how many.
+// Pushes true, or nil, a text and a code; returns how many, which its caller
+// returns to Lua at once: where a mailbox is full it may wait, and yield.
+// Raises where it can't.
 int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
                     ic_message *message);
 
@@ -72,5 +74,10 @@ void ic_lua_ref_open_boot(lua_State *L);
 // Adds the functions for refs to the table on the top. Below it is the body.
 // Stack: [-0, +0]. Raises memory errors.
 void ic_lua_ref_open(lua_State *L);
+
+// Likewise a request, whose sender waits for the answer anyway. [waits]: it waits
+// for room. Does not yield.
+int ic_lua_ref_ask(lua_State *L, ic_lua_body *body, ic_isolate *to,
+                   ic_message *message, bool *waits);
 
 #endif

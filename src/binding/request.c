@@ -118,8 +118,18 @@ static int push_answer(ic_lua_body *body, lua_State *L,
   return push_failure(L, request, IC_MALFORMED, body->scratch.text);
 }
 
+// A request that still waits for room in a mailbox is not sent any more.
+static void withdraw(const ic_lua_body *body, ic_request *request) {
+  if (!request->full) return;
+  ic_message_free(ic_bound_withdraw(request->full->bound, body->base.isolate,
+                                    request->number));
+  ic_isolate_release(request->full);
+  request->full = NULL;
+}
+
 static void remove_request(ic_lua_body *body, lua_State *L,
                            ic_request *request) {
+  withdraw(body, request);
   for (int i = 0; i < request->holder_count; i++) {
     ic_watching_unshare(&body->watching, request->holders[i]);
   }
@@ -378,10 +388,12 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
   *(body->is_host ? &message->reply_to : &message->sender) =
       ic_isolate_hold(self);
   message->request = request->number;
-  if (ic_lua_ref_send(L, body, ref->isolate, message) != 1) {
+  bool waits;
+  if (ic_lua_ref_ask(L, body, ref->isolate, message, &waits) != 1) {
     remove_request(body, L, request);
     return NULL;
   }
+  if (waits) request->full = ic_isolate_hold(ref->isolate);
   return request;
 }
 

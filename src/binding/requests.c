@@ -115,7 +115,9 @@ void ic_requests_remove(ic_requests *requests, ic_request *request) {
 
 void ic_requests_fini(ic_requests *requests) {
   for (size_t i = 0; i < requests->count; i++) {
-    if (requests->slots[i].number) ic_message_free(requests->slots[i].answer);
+    if (!requests->slots[i].number) continue;
+    ic_message_free(requests->slots[i].answer);
+    ic_isolate_release(requests->slots[i].full);
   }
   free(requests->slots);
   free(requests->heap);

@@ -27,9 +27,10 @@ typedef struct {
   // Who waits; NULL: a host script's own thread, which looks for [done].
   lua_State *co;
   const ic_isolate *asked;  // borrowed from the ref, which is on co's stack
-  double timeout;           // seconds
-  int64_t deadline_ns;      // or IC_NEVER
-  size_t place;             // in the heap, or IC_NO_PLACE
+  ic_isolate *full;     // counted: in whose mailbox it waits for room; or NULL
+  double timeout;       // seconds
+  int64_t deadline_ns;  // or IC_NEVER
+  size_t place;         // in the heap, or IC_NO_PLACE
   // Numbers of watches, of those who may answer; see request.h.
   uint64_t holders[IC_REQUEST_HOLDERS];
   int holder_count;

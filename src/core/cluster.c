@@ -241,7 +241,7 @@ static void end_supervised(const ic_isolate *supervisor) {
 // the down is told last, when nothing of the isolate is left.
 static void life_end(ic_isolate *isolate) {
   ic_dead_letters_drop(&isolate->cluster->registry, isolate,
-                       ic_mailbox_close(&isolate->mailbox));
+                       ic_isolate_close(isolate));
   if (isolate->body->class->close) isolate->body->class->close(isolate->body);
   // What follows frees what an interrupt would use.
   if (ic_turn_current() == isolate) ic_turn_enter(NULL);
@@ -297,6 +297,10 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   }
   isolate->life = &life;
   isolate->limits = start->limits;
+  if (start->limits.mailbox_messages > 0 || start->limits.mailbox_bytes > 0) {
+    isolate->bound = ic_bound_new(&start->limits);
+    if (!isolate->bound) return IC_MEMORY;
+  }
   isolate->properties = start->properties;
   isolate->body = start->body;
   start->body->isolate = isolate;
@@ -339,7 +343,7 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
   } else {
     ic_message_free(first);
     ic_dead_letters_drop(&cluster->registry, isolate,
-                         ic_mailbox_close(&isolate->mailbox));
+                         ic_isolate_close(isolate));
     start->body->class->free(start->body);
     ic_registry_remove(&cluster->registry, isolate, NULL, NULL);
   }
@@ -450,7 +454,7 @@ static bool kill_the_rest(ic_cluster *cluster) {
   while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
          (isolate = ic_scheduler_abandon(&cluster->scheduler)) != NULL) {
     ic_dead_letters_drop(&cluster->registry, isolate,
-                         ic_mailbox_close(&isolate->mailbox));
+                         ic_isolate_close(isolate));
     // Where its thread waits, to see that this is the end. One of the pool must
     // not be scheduled while it runs, and has been abandoned there already.
     ic_isolate_rouse(isolate);

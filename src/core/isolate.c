@@ -57,6 +57,7 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
 
 static void free_isolate(ic_isolate *isolate) {
   ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  ic_bound_free(isolate->bound);
   ic_message_free(isolate->properties);
   ic_isolate_release(isolate->supervisor);
   int descriptor = atomic_load(&isolate->descriptor);
@@ -97,7 +98,79 @@ void ic_isolate_release_many(ic_isolate *isolate, uint32_t count) {
   is_freeing = false;
 }
 
+void ic_isolate_refuse(const ic_message *message, ic_status status) {
+  ic_isolate *to = ic_message_reply_to(message);
+  if (message->request == 0 || !to) return;
+  ic_message *refusal = ic_message_new_event(IC_MESSAGE_REPLY);
+  if (!refusal) return;
+  refusal->status = status;
+  refusal->request = message->request;
+  if (ic_isolate_push(to, refusal) != IC_OK) ic_message_free(refusal);
+}
+
+// Takes [notices], each of which is for its reply_to.
+static void give_notices(ic_message *notices) {
+  while (notices) {
+    ic_message *notice = notices;
+    notices = notice->next;
+    ic_isolate *to = notice->reply_to;
+    notice->reply_to = NULL;
+    if (ic_isolate_push(to, notice) != IC_OK) ic_message_free(notice);
+    ic_isolate_release(to);
+  }
+}
+
+static ic_status push_bounded(ic_isolate *to, ic_message *message) {
+  bool wake;
+  ic_message *dropped;
+  ic_status status =
+      ic_bound_push(to->bound, &to->mailbox, message, &wake, &dropped);
+  if (wake) ic_isolate_wake(to);
+  for (ic_message *next = dropped; next; next = next->next) {
+    ic_isolate_refuse(next, IC_FULL);
+  }
+  ic_message_free_chain(dropped);
+  return status;
+}
+
+ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
+                                ic_message *notice, bool *waits) {
+  bool wake;
+  ic_status status = ic_bound_push_later(to->bound, &to->mailbox, message,
+                                         notice, &wake, waits);
+  if (wake) ic_isolate_wake(to);
+  return status;
+}
+
+ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
+  if (!isolate->bound) return message;
+  if (message->kind == IC_MESSAGE_TOKEN) {
+    ic_message_free(message);
+    return ic_bound_redeem(isolate->bound);
+  }
+  if (message->kind == IC_MESSAGE_VALUE) {
+    give_notices(
+        ic_bound_make_room(isolate->bound, &isolate->mailbox, message));
+  }
+  return message;
+}
+
+ic_message *ic_isolate_close(ic_isolate *isolate) {
+  ic_message *chain = ic_mailbox_close(&isolate->mailbox);
+  if (!isolate->bound) return chain;
+  ic_message *notices;
+  ic_message **end = &chain;
+  while (*end)
+    end = &(*end)->next;
+  *end = ic_bound_close(isolate->bound, &notices);
+  give_notices(notices);
+  return chain;
+}
+
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
+  if (to->bound && message->kind == IC_MESSAGE_VALUE) {
+    return push_bounded(to, message);
+  }
   bool wake;
   ic_status status = ic_mailbox_push(&to->mailbox, message, &wake);
   if (status == IC_OK && wake) ic_isolate_wake(to);

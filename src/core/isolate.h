@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "core/limits.h"
+#include "core/bound.h"
 #include "core/mailbox.h"
 #include "core/sync.h"
 
@@ -147,6 +148,7 @@ struct ic_isolate {
   ic_cluster *cluster;     // counted by the isolate until it has ended
   ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
 
+  ic_bound *bound;         // of the mailbox, or NULL
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
   // What senders write to is in cache lines of its own, so that they don't slow
@@ -235,10 +237,37 @@ void ic_isolate_release(ic_isolate *isolate);
 void ic_isolate_hold_many(ic_isolate *isolate, uint32_t count);
 void ic_isolate_release_many(ic_isolate *isolate, uint32_t count);
 
-// Puts [message] into the mailbox of [to] and wakes it if it sleeps.
+// Puts [message] into the mailbox of [to] and wakes it if it sleeps. Only values
+// can meet a bound; what that drops is refused.
 //
-// Ownership: takes [message] on IC_OK. Threads: any. Errors: IC_GONE.
+// Ownership: takes [message] on IC_OK. Threads: any.
+// Errors: IC_GONE; where there is a bound, IC_FULL and IC_MEMORY.
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
+
+// Likewise where that gave IC_FULL and ic_bound_waits: with IC_OK and [waits] it
+// is pushed as soon as there is room. [notice], a message of kind ROOM or NULL,
+// whose reply_to is the sender, then tells of it, or of the end of [to].
+//
+// Ownership: takes [message] on IC_OK, and [notice] if it [waits].
+ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
+                                ic_message *notice, bool *waits);
+
+// The value that [message], which was taken and is to be handled now, is or stands
+// for; makes room for others. NULL: it stood for one that was dropped. Other
+// messages pass. Threads: only the reader.
+ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message);
+
+// Closes the mailbox for good, and gives what was in there and what waited.
+// Threads: any.
+ic_message *ic_isolate_close(ic_isolate *isolate);
+
+// Answers a request that nobody will answer. Does nothing with other messages.
+void ic_isolate_refuse(const ic_message *message, ic_status status);
+
+// How many values were dropped as the mailbox was full.
+static inline uint64_t ic_isolate_dropped(const ic_isolate *isolate) {
+  return isolate->bound ? ic_bound_dropped(isolate->bound) : 0;
+}
 
 // The messages that came, the oldest first. Where there are none, sleeps until
 // one comes, a wake or [deadline_ns] (0: does not sleep), and may return NULL.

@@ -39,6 +39,8 @@ typedef enum {
                        // how many were not told since the last one
   IC_MESSAGE_PROBE,    // the sentry asks where it waits; request: how long, ns
   IC_MESSAGE_STUCK,    // sender is stuck: text; reason: how; request: ns
+  IC_MESSAGE_TOKEN,    // stands for a value; see bound.h
+  IC_MESSAGE_ROOM,     // a value that waited under [request] was sent, or not
   IC_MESSAGE_HANDED,   // sender has handed the request on to reply_to, or, if
                        // that is NULL, to who knows whom
   IC_MESSAGE_SHUTDOWN,    // the isolate is asked to end

@@ -121,11 +121,5 @@ ic_status ic_message_reply(const ic_message *message, ic_ref *sender,
 }
 
 void ic_ref_refuse(const ic_message *message) {
-  ic_isolate *to = ic_message_reply_to(message);
-  if (message->request == 0 || !to) return;
-  ic_message *refusal = ic_message_new_event(IC_MESSAGE_REPLY);
-  if (!refusal) return;
-  refusal->status = IC_GONE;
-  refusal->request = message->request;
-  if (ic_isolate_push(to, refusal) != IC_OK) ic_message_free(refusal);
+  ic_isolate_refuse(message, IC_GONE);
 }

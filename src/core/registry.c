@@ -294,6 +294,7 @@ static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
   totals->sent += ic_counted(&isolate->sent);
   totals->received += ic_counted(&isolate->received);
   totals->late_replies += ic_counted(&isolate->late_replies);
+  totals->dropped += ic_isolate_dropped(isolate);
 }
 
 static void remove_locked(ic_registry *registry, ic_isolate *isolate,

@@ -21,6 +21,7 @@ typedef struct {
   uint64_t sent;
   uint64_t received;
   uint64_t late_replies;
+  uint64_t dropped;
   uint64_t dead_letters;
 } ic_totals;
 

@@ -310,6 +310,7 @@ static const char *name_of(ic_message_kind kind) {
       [IC_MESSAGE_CANCEL] = "cancel",      [IC_MESSAGE_START] = "start",
       [IC_MESSAGE_SPAWNED] = "spawned",    [IC_MESSAGE_UP] = "up",
       [IC_MESSAGE_DOWN] = "down",          [IC_MESSAGE_ENDED] = "ended",
+      [IC_MESSAGE_TOKEN] = "message",      [IC_MESSAGE_ROOM] = "room",
       [IC_MESSAGE_SHUTDOWN] = "shutdown",  [IC_MESSAGE_NODE_EMPTY] = "empty",
       [IC_MESSAGE_NODE_DOWN] = "node down"};
   bool is_known = kind < sizeof names / sizeof names[0] && names[kind];

@@ -266,6 +266,7 @@ typedef struct {
 //            Borrows [options] (NULL: none) until it returns.
 // Threads:   any. Never waits for the receiver's code.
 // Errors:    IC_GONE    - [to] has ended.
+//            IC_FULL    - its mailbox is, and drops nothing.
 //            IC_INVALID - [message] has no value, or an open array or map, or
 //                         was received (a message is sent once).
 //            IC_MEMORY.
