@@ -44,6 +44,8 @@ function IsolateCluster.singleNode(options)
   if core.isIsolate() then
     error("an isolate can't start a cluster; it is in one: use its context", 2)
   end
+  -- The command line's, where the script says nothing.
+  if core.withDefaults then options = core.withDefaults(options) end
   local isShared = require("isolate_cluster.spawn").isShared(options)
   local threads = options and options.threads
   checkThreads(threads)

@@ -137,8 +137,8 @@ describe("A mailbox with a bound", function()
         local full, me = context:property "full", context:property "name"
         context:onMessage(function(value, message)
           if value == "are you there" then return message:reply "yes" end
-          for i = 1, 50 do assert(full:send { name, i }) end
-          context:property "probe":send { "done", name }
+          for i = 1, 50 do assert(full:send { me, i }) end
+          context:property "probe":send { "done", me }
         end)
       end, { full = ref, name = name, probe = probe.ref }))
       sender:send "begin"

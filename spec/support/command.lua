@@ -65,6 +65,11 @@ end
 -- round.
 local THREAD = os.getenv "ISOLATE_CLUSTER_THREAD" or "own"
 
+---The shell's word for the command itself.
+function command.absolute()
+  return shell.quote(absolute(command.PATH))
+end
+
 ---The shell's words that run the command.
 function command.line()
   return ("%s run --thread %s"):format(shell.quote(absolute(command.PATH)),

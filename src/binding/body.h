@@ -88,7 +88,6 @@ typedef struct ic_lua_body {
   lua_State *L;     // the state's main thread; NULL before load
   ic_arena *arena;  // this body and all memory of the state; NULL for a host
   bool is_host;
-  bool default_shared;  // a host's: clusters whose options do not say
 
   ic_owned owned;         // the ring of what the state's userdata own
   ic_meter *meter;        // of the thread that runs it, or NULL

@@ -486,8 +486,8 @@ int luaopen_isolate_cluster_testing(lua_State *L) {
 
 // --- The command's script ---------------------------------------------------
 
-void ic_module_share_by_default(lua_State *L) {
-  host_body(L)->default_shared = true;
+void ic_module_require_in_host(lua_State *L, const char *name) {
+  ic_module_require(L, host_body(L), name);
 }
 
 struct ic_host {

@@ -23,9 +23,9 @@ void ic_module_require(lua_State *L, ic_lua_body *body, const char *name);
 // Stack: [-0, +1]. Raises memory errors.
 void ic_module_rest(lua_State *L, ic_lua_body *body);
 
-// Makes the pool run the isolates of the script's clusters, unless those or their
-// spawns say else. Stack: [-0, +0].
-void ic_module_share_by_default(lua_State *L);
+// Likewise one of our modules, in the state of a host script, where the module is
+// open. Stack: [-0, +1]. Raises what it raises.
+void ic_module_require_in_host(lua_State *L, const char *name);
 
 // The command's script, as its other threads see it.
 typedef struct ic_host ic_host;

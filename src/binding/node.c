@@ -66,7 +66,7 @@ static int fail(lua_State *L, ic_status status) {
 static int new_cluster(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_cluster_options options = {
-      .shared = lua_isnil(L, 1) ? body->default_shared : lua_toboolean(L, 1),
+      .shared = lua_toboolean(L, 1),
       .pool_threads = (size_t)luaL_optinteger(L, 2, 0),
       .stuck_after_ms = luaL_optinteger(L, 4, 0)};
   ic_limit_options_read(L, 3, &options.limits);

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+#include "binding/module.h"
 #include "binding/request.h"
 #include "core/escape.h"
 #include "core/ref.h"
@@ -312,9 +313,19 @@ static int finish_wait(lua_State *L, int status, lua_KContext top) {
   return lua_gettop(L) - (int)top;
 }
 
+// Loads what waits, in a state that had no need of it.
+static void prepare_wait(lua_State *L, ic_lua_body *body, ic_message *message) {
+  if (body->events[IC_EVENT_FULL] != LUA_NOREF) return;
+  body->current = message;  // freed by the body, should the next line raise
+  ic_module_rest(L, body);
+  lua_pop(L, 1);
+  body->current = NULL;
+}
+
 // The mailbox is full, and the sender waits for room.
 static int send_later(lua_State *L, ic_lua_body *body, ic_isolate *to,
                       ic_message *message) {
+  prepare_wait(L, body, message);
   bool in_coroutine = !body->is_host || body->in_turn;
   bool can_wait = !in_coroutine || lua_isyieldable(L);
   ic_message *notice = can_wait ? ic_message_new_event(IC_MESSAGE_ROOM) : NULL;

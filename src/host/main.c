@@ -17,6 +17,7 @@
 
 #include "binding/module.h"
 #include "core/cluster.h"
+#include "host/doctor.h"
 
 enum { EXIT_USAGE = 2, SIGNAL_BASE = 128 };
 
@@ -25,8 +26,8 @@ enum { EXIT_USAGE = 2, SIGNAL_BASE = 128 };
 enum { SHUTDOWN_MS = 5000, SCRIPT_MS = 200, INTERRUPT_MS = 500 };
 
 static const char usage[] =
-    "usage: isolate-cluster run [--thread own|shared] FILE.lua [arguments...]\n"
-    "       isolate-cluster --version | --help\n";
+    "usage: isolate-cluster run [options] FILE.lua [arguments...]\n"
+    "       isolate-cluster doctor | --version | --help\n";
 
 static const char help[] =
     "\n"
@@ -34,9 +35,23 @@ static const char help[] =
     "arguments in the global 'arg'. It ends when the script is done and no\n"
     "isolate is left, or when the script shuts the cluster down.\n"
     "\n"
-    "  --thread shared  a pool of threads runs the isolates, unless the "
-    "script\n"
-    "                   says else; own, the default: each has its own thread\n"
+    "The options hold for what the script, or a spawn, does not say:\n"
+    "  --thread own|shared  own, the default: each isolate has its own "
+    "thread;\n"
+    "                       shared: a pool of threads runs them\n"
+    "  --threads N          isolates that the pool runs at once\n"
+    "  --sandbox safe|none  what isolates may use\n"
+    "  --memory SIZE        of each isolate, in bytes or such as 64MB\n"
+    "  --cpu SECONDS        of CPU time, for each message\n"
+    "  --cpu-total SECONDS  of CPU time, for each isolate\n"
+    "  --mailbox N          messages that may wait for each isolate\n"
+    "  --mailbox-bytes SIZE likewise, of all together\n"
+    "  --stuck-after SECONDS until an isolate that does not get on is told\n"
+    "  --when-full WAY      fail, wait, dropOldest or dropNewest\n"
+    "\n"
+    "doctor tells which Lua library this uses, what is wrong with it, and "
+    "what\n"
+    "can be promised with it. Its exit status is 1 if something is wrong.\n"
     "\n"
     "SIGINT and SIGTERM ask all isolates to end, and stop those that are left\n"
     "after 5 seconds; a second signal ends the process at once.\n"
@@ -167,21 +182,6 @@ static int run_script(lua_State *L) {
   return 0;
 }
 
-// What the command line says.
-typedef struct {
-  int script;  // its place among the arguments
-  bool shared;
-} options;
-
-static void open_libraries(lua_State *L, int argc, char **argv,
-                           const options *chosen) {
-  luaL_openlibs(L);
-  luaL_requiref(L, "isolate_cluster", luaopen_isolate_cluster, 0);
-  lua_pop(L, 1);
-  if (chosen->shared) ic_module_share_by_default(L);
-  set_arguments(L, argc, argv, chosen->script);
-}
-
 static void report(const char *text) {
   fflush(stdout);
   flockfile(stderr);
@@ -189,14 +189,62 @@ static void report(const char *text) {
   funlockfile(stderr);
 }
 
+static void open_libraries(lua_State *L) {
+  luaL_openlibs(L);
+  luaL_requiref(L, "isolate_cluster", luaopen_isolate_cluster, 0);
+  lua_pop(L, 1);
+}
+
+// (argc, argv) -> the script's place among the arguments | nil, complaint
+static int read_options(lua_State *L) {
+  int argc = (int)lua_tointeger(L, 1);
+  char **argv = lua_touserdata(L, 2);
+  ic_module_require_in_host(L, "isolate_cluster.command");
+  lua_getfield(L, -1, "read");
+  lua_newtable(L);
+  for (int i = 2; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - 1);
+  }
+  lua_call(L, 1, 2);
+  return 2;
+}
+
+static int wrong_usage(const char *complaint, const char *what) {
+  fprintf(stderr, "isolate-cluster: %s%s\n%s", complaint, what, usage);
+  return EXIT_USAGE;
+}
+
+// EXIT_SUCCESS, and the [script]'s place in argv; or the status of a failure.
+static int choose(lua_State *L, int argc, char **argv, int *script) {
+  lua_pushcfunction(L, read_options);
+  lua_pushinteger(L, argc);
+  lua_pushlightuserdata(L, argv);
+  if (lua_pcall(L, 2, 2, 0) != LUA_OK) {
+    report(lua_tostring(L, -1));
+    return EXIT_FAILURE;
+  }
+  if (lua_isnil(L, -2)) return wrong_usage(lua_tostring(L, -1), "");
+  *script = (int)lua_tointeger(L, -2) + 1;
+  lua_pop(L, 2);
+  set_arguments(L, argc, argv, *script);
+  return EXIT_SUCCESS;
+}
+
 // Runs the script; the exit status.
-static int run(int argc, char **argv, const options *chosen) {
+static int run(int argc, char **argv) {
   lua_State *L = luaL_newstate();
   if (!L) {
     report("not enough memory");
     return EXIT_FAILURE;
   }
-  open_libraries(L, argc, argv, chosen);
+  open_libraries(L);
+  int script;
+  int choice = choose(L, argc, argv, &script);
+  if (choice != EXIT_SUCCESS) {
+    lua_close(L);
+    return choice;
+  }
   ic_host *host = ic_module_adopt(L);
   pthread_t signal_thread;
   set_script_runs(true);
@@ -205,7 +253,7 @@ static int run(int argc, char **argv, const options *chosen) {
   if (has_thread) handle_signals();
   lua_pushcfunction(L, add_traceback);
   lua_pushcfunction(L, run_script);
-  lua_pushstring(L, argv[chosen->script]);
+  lua_pushstring(L, argv[script]);
   int status = lua_pcall(L, 1, 0, 1);
   set_script_runs(false);
   bool interrupted = ic_module_is_interrupted(host);
@@ -219,29 +267,6 @@ static int run(int argc, char **argv, const options *chosen) {
   return status == LUA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int wrong_usage(const char *complaint, const char *what) {
-  fprintf(stderr, "isolate-cluster: %s%s\n%s", complaint, what, usage);
-  return EXIT_USAGE;
-}
-
-// Reads the options of run; EXIT_SUCCESS, or the status of wrong usage.
-static int read_options(int argc, char **argv, options *out) {
-  int at = 2;
-  for (; at < argc && argv[at][0] == '-'; at++) {
-    if (strcmp(argv[at], "--thread") != 0) {
-      return wrong_usage("unknown option: ", argv[at]);
-    }
-    const char *value = ++at < argc ? argv[at] : "";
-    out->shared = strcmp(value, "shared") == 0;
-    if (!out->shared && strcmp(value, "own") != 0) {
-      return wrong_usage("--thread is own or shared, not: ", value);
-    }
-  }
-  out->script = at;
-  if (at >= argc) return wrong_usage("which file is to be run?", "");
-  return EXIT_SUCCESS;
-}
-
 int main(int argc, char **argv) {
   if (argc < 2) return wrong_usage("what is to be done?", "");
   if (strcmp(argv[1], "--version") == 0) {
@@ -252,15 +277,13 @@ int main(int argc, char **argv) {
     printf("%s%s", usage, help);
     return EXIT_SUCCESS;
   }
+  if (strcmp(argv[1], "doctor") == 0) return ic_doctor();
   if (strcmp(argv[1], "run") != 0) {
     return wrong_usage("unknown command: ", argv[1]);
   }
-  options chosen = {0};
-  int status = read_options(argc, argv, &chosen);
-  if (status != EXIT_SUCCESS) return status;
   // Whoever reads a pipe sees each line when it is printed.
   setvbuf(stdout, NULL, _IOLBF, 0);
   sem_init(&first_signal, 0, 0);
   sem_init(&script_ended, 0, 0);
-  return run(argc, argv, &chosen);
+  return run(argc, argv);
 }
