@@ -256,6 +256,24 @@ describe("An isolate with limits", function()
       true)
   end)
 
+  it("has its time though each turn is too short to be seen", function()
+    local stop = runBesideWitnesses(function(context)
+      local function again() context:after(0, again) end
+      again()
+    end, { cpuTotal = 0.1 })
+
+    assert.equal("cpu", stop.reason)
+  end)
+
+  it("has its time in the pool, too", function()
+    local stop = runBesideWitnesses(function(context)
+      context:onMessage(function() context.isolateRef:send(1) end)
+      context.isolateRef:send(1)
+    end, { cpuTotal = 0.1, thread = "shared" })
+
+    assert.equal("cpu", stop.reason)
+  end)
+
   it("sees an error while there is room left, and may go on", function()
     local ref = assert(cluster:spawnIsolate("/saver", function(context)
       local function hoard()

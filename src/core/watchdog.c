@@ -20,10 +20,11 @@ struct ic_meter {
   // Guard: the watchdog's mutex.
   ic_meter *next;
   bool is_unused;       // its thread has ended: any may have it
-  uint64_t seen_calls;  // at the last look
+  ic_isolate *owner;    // the only one that its thread runs; NULL: of a pool
+  uint64_t seen_id;     // who ran at the last look; 0: nobody
+  uint64_t seen_calls;  // likewise
   int64_t began_ns;     // what the clock said when that call was first seen
-  int64_t seen_ns;      // at the last look
-  bool was_seen;
+  int64_t seen_ns;      // at the last look; 0: there was none
 };
 
 static _Thread_local ic_meter *own_meter;
@@ -61,7 +62,7 @@ static ic_meter *find_unused_locked(ic_watchdog *watchdog) {
 }
 
 // The calling thread's; it is a thread of this watchdog's cluster only.
-static ic_meter *get_meter(ic_watchdog *watchdog) {
+static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
   if (own_meter && own_meter->watchdog == watchdog) return own_meter;
   ic_thread_clock clock;
   if (!ic_thread_get_clock(&clock)) return NULL;
@@ -69,7 +70,9 @@ static ic_meter *get_meter(ic_watchdog *watchdog) {
   ic_meter *meter = find_unused_locked(watchdog);
   if (meter) {
     meter->is_unused = false;
-    meter->was_seen = false;
+    meter->owner = isolate->pool ? NULL : isolate;
+    meter->seen_id = 0;
+    meter->seen_ns = 0;
     meter->clock = clock;
   }
   ic_mutex_unlock(&watchdog->mutex);
@@ -83,6 +86,7 @@ void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
   own_meter = NULL;
   ic_mutex_lock(&watchdog->mutex);
   meter->is_unused = true;
+  meter->owner = NULL;
   ic_mutex_unlock(&watchdog->mutex);
 }
 
@@ -92,7 +96,7 @@ ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
   if (isolate->limits.cpu_ns == 0 && isolate->limits.cpu_total_ns == 0) {
     return NULL;
   }
-  ic_meter *meter = get_meter(watchdog);
+  ic_meter *meter = get_meter(watchdog, isolate);
   if (!meter) return NULL;
   ic_watchdog_count_call(meter);
   atomic_store(&meter->runs, isolate);
@@ -180,42 +184,66 @@ ic_status ic_watchdog_kill(ic_watchdog *watchdog, ic_isolate *isolate,
 
 // --- Looking ----------------------------------------------------------------
 
-static bool is_over(const ic_isolate *isolate, int64_t call_ns,
-                    int64_t total_ns) {
-  const ic_limits *limits = &isolate->limits;
-  return (limits->cpu_ns > 0 && call_ns >= limits->cpu_ns) ||
-         (limits->cpu_total_ns > 0 && total_ns >= limits->cpu_total_ns);
+// How much of what the thread has used since the last look is [isolate]'s. In a
+// pool, where it may have run many in the meantime, it has all of a tick if it is
+// found running: sometimes too much, sometimes nothing, and right on average.
+static int64_t share_of(const ic_meter *meter, const ic_isolate *isolate,
+                        int64_t used_ns) {
+  const int64_t tick_ns = TICK_MS * IC_NS_PER_MS;
+  bool is_all = meter->owner || meter->seen_id == isolate->id;
+  return is_all || used_ns < tick_ns ? used_ns : tick_ns;
 }
 
-// Whether an isolate runs on the meter's thread; if it is over its time, it is
-// doomed.
-static bool look_locked(ic_meter *meter) {
+static void add_up_locked(ic_meter *meter, ic_isolate *isolate,
+                          int64_t now_ns) {
+  int64_t used_ns = share_of(meter, isolate, now_ns - meter->seen_ns);
+  int64_t total_ns = atomic_fetch_add(&isolate->cpu_used_ns, used_ns) + used_ns;
+  int64_t most_ns = isolate->limits.cpu_total_ns;
+  if (most_ns > 0 && total_ns >= most_ns) {
+    doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
+  }
+}
+
+// Where the isolate that runs has begun another call since the last look, that has
+// all of its time.
+static void time_call_locked(ic_meter *meter, ic_isolate *isolate,
+                             uint64_t calls, int64_t now_ns) {
+  if (meter->seen_id != isolate->id || calls != meter->seen_calls) {
+    meter->seen_calls = calls;
+    meter->began_ns = now_ns;
+  }
+  int64_t most_ns = isolate->limits.cpu_ns;
+  if (most_ns > 0 && now_ns - meter->began_ns >= most_ns) {
+    doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
+  }
+}
+
+// Who runs on the meter's thread, marked; NULL: nobody.
+static ic_isolate *mark(ic_meter *meter) {
   ic_isolate *isolate = atomic_load(&meter->runs);
-  uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_acquire);
+  bool is_marked = isolate && atomic_compare_exchange_strong(
+                                  &meter->runs, &isolate, marked(isolate));
+  return is_marked ? isolate : NULL;
+}
+
+// Whether an isolate runs on the meter's thread. The thread's own is looked at
+// though it sleeps: its turns may be too short to be seen.
+static bool look_locked(ic_meter *meter) {
   int64_t now_ns;
-  if (!isolate || !atomic_compare_exchange_strong(&meter->runs, &isolate,
-                                                  marked(isolate))) {
-    meter->was_seen = false;
-    // A worker that has ended does not say so.
-    if (!ic_thread_read_clock(meter->clock, &now_ns)) meter->is_unused = true;
-    return false;
-  }
+  if (meter->is_unused) return false;
+  uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_acquire);
+  ic_isolate *runs = mark(meter);
+  ic_isolate *looked_at = runs ? runs : meter->owner;
   if (ic_thread_read_clock(meter->clock, &now_ns)) {
-    int64_t used_ns = meter->was_seen ? now_ns - meter->seen_ns : 0;
-    int64_t total_ns =
-        atomic_fetch_add(&isolate->cpu_used_ns, used_ns) + used_ns;
-    if (!meter->was_seen || calls != meter->seen_calls) {
-      meter->seen_calls = calls;
-      meter->began_ns = now_ns;
-    }
-    meter->was_seen = true;
+    if (looked_at) add_up_locked(meter, looked_at, now_ns);
+    if (runs) time_call_locked(meter, runs, calls, now_ns);
     meter->seen_ns = now_ns;
-    if (is_over(isolate, now_ns - meter->began_ns, total_ns)) {
-      doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
-    }
+  } else {
+    meter->is_unused = !runs;  // a worker that has ended does not say so
   }
-  atomic_store_explicit(&meter->runs, isolate, memory_order_release);
-  return true;
+  meter->seen_id = runs ? runs->id : 0;
+  if (runs) atomic_store_explicit(&meter->runs, runs, memory_order_release);
+  return runs != NULL;
 }
 
 static bool look_at_all_locked(ic_watchdog *watchdog) {

@@ -8,8 +8,11 @@
 // a thread that runs an isolate with a limit has a meter that says which one, and
 // counts its calls; the watchdog reads the thread's CPU clock. Where the count has
 // not changed since the last look, the same call still runs. So a call is found
-// to be over its time a tick late at most, and never early. What an isolate uses
-// in its whole life is added up look by look.
+// to be over its time a tick late at most, and never early.
+//
+// What an isolate uses in its whole life is added up look by look: all that its
+// thread has used, whether it runs just then or sleeps; in a pool, what the worker
+// has used since the last look, if it is found running.
 //
 // Lock order: a watchdog's mutex, then a scheduler's.
 
