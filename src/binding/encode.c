@@ -132,7 +132,8 @@ static ic_status write_number(encoder *e, int index) {
 static ic_status write_string(encoder *e, int index) {
   size_t size;
   const char *bytes = lua_tolstring(e->L, index, &size);
-  return ic_codec_write_string(e->out, bytes, size);
+  ic_status status = ic_codec_write_string(e->out, bytes, size);
+  return status == IC_OK ? IC_OK : fail_memory(e);
 }
 
 static ic_status write_boolean(encoder *e, int index) {
@@ -156,8 +157,7 @@ static inline ic_status write_scalar(encoder *e, int index, int type) {
   ic_status status;
   switch (type) {
     case LUA_TSTRING:
-      status = write_string(e, index);
-      break;
+      return write_string(e, index);
     case LUA_TNUMBER:
       status = write_number(e, index);
       break;
@@ -309,7 +309,8 @@ static ic_status write_record(encoder *e, encode_frame *frame) {
       return count_record(e, frame);
     }
     frame->stage = AT_VALUE;
-    status = write_scalar(e, -2, key_type);
+    status = key_type == LUA_TSTRING ? write_string(e, -2)
+                                     : write_scalar(e, -2, key_type);
     if (status != IC_OK) return status;
     frame->stage = NEXT_PAIR;
     status = write_scalar(e, -1, value_type);
@@ -335,7 +336,9 @@ enum { STACK_SLOTS = 24 };
 static ic_status open_table(encoder *e) {
   ic_value_list *frames = &e->scratch->encode_frames;
   if (e->depth >= IC_CODEC_DEPTH) return fail_depth(e);
-  if (!lua_checkstack(e->L, STACK_SLOTS)) return fail_memory(e);
+  if (e->depth > 0 && !lua_checkstack(e->L, STACK_SLOTS)) {
+    return fail_memory(e);  // the root's were asked for at the very beginning
+  }
   ic_status status =
       ic_value_scratch_reserve(frames, e->depth + 1, sizeof(encode_frame));
   if (status != IC_OK) return fail_memory(e);
@@ -447,7 +450,7 @@ ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
   size_t size = out->size;
   ic_status status =
       lua_checkstack(L, STACK_SLOTS) ? write_root(&e) : fail_memory(&e);
-  lua_settop(L, top - 1);
+  if (status != IC_OK || type != LUA_TTABLE) lua_settop(L, top - 1);
   if (status != IC_OK) out->size = size;
   if (e.tracks) ic_sharing_end(scratch);
   ic_value_scratch_trim_list(&scratch->encode_frames, sizeof(encode_frame));

@@ -18,6 +18,7 @@
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
+#include "binding/value_scratch.h"
 
 // --- The bundled code -------------------------------------------------------
 
@@ -183,13 +184,13 @@ static int encode(lua_State *L) {
   if (lua_isnone(L, 1)) {
     return luaL_error(L, "IsolateCluster.encode wants a value, got nothing");
   }
-  ic_message *message;
-  ic_status status = ic_lua_ref_encode(L, body, 1, "message", &message);
+  ic_status status = ic_lua_ref_encode_bytes(L, body, 1);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   ic_lua_ref_tell_askers(body, NULL);
-  body->current = message;  // freed by the body, should the next line raise
-  lua_pushlstring(L, (const char *)message->bytes, message->value_size);
-  ic_body_free_current(body);
+  ic_buffer *encoded = &body->scratch.encoded;
+  lua_pushlstring(L, (const char *)encoded->bytes, encoded->size);
+  // One huge value must not cost the isolate that memory for good.
+  if (encoded->capacity > IC_VALUE_KEPT_BYTES) ic_buffer_fini(encoded);
   return 1;
 }
 

@@ -221,22 +221,26 @@ static ic_status append_extras(lua_State *L, ic_lua_body *body,
   return status;
 }
 
-static ic_status encode(lua_State *L, ic_lua_body *body, int index,
-                        const char *name, const extras *behind,
-                        ic_message **out) {
-  ic_buffer buffer;
-  ic_message_parts parts = {0};
-  ic_buffer_init(&buffer, sizeof(ic_message));
+static ic_status encode_into(lua_State *L, ic_lua_body *body, int index,
+                             const char *name, ic_buffer *out) {
   ic_lua_ref_tell_askers(body, NULL);  // of what was not sent by a send
   if (!lua_checkstack(L, 1)) {
     strcpy(body->scratch.text, ic_status_text(IC_MEMORY));
     return IC_MEMORY;
   }
   lua_pushvalue(L, index);
+  return ic_value_encode(L, &body->scratch, &body->hooks, name, out);
+}
+
+static ic_status encode(lua_State *L, ic_lua_body *body, int index,
+                        const char *name, const extras *behind,
+                        ic_message **out) {
+  ic_buffer buffer;
+  ic_message_parts parts = {0};
+  ic_buffer_init(&buffer, sizeof(ic_message));
   // The buffer is ours alone; nothing of this raises.
   ic_escape_forbid();
-  ic_status status =
-      ic_value_encode(L, &body->scratch, &body->hooks, name, &buffer);
+  ic_status status = encode_into(L, body, index, name, &buffer);
   if (status == IC_OK) status = append_extras(L, body, behind, &buffer, &parts);
   ic_escape_permit();
   if (status == IC_OK) {
@@ -246,6 +250,17 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
   ic_buffer_fini(&buffer);
   ic_ref_list_fini(&body->refs);
   ic_handed_forget(&body->handed);
+  return status;
+}
+
+ic_status ic_lua_ref_encode_bytes(lua_State *L, ic_lua_body *body, int index) {
+  ic_buffer *out = &body->scratch.encoded;
+  out->size = 0;
+  ic_escape_forbid();
+  ic_status status = encode_into(L, body, index, "message", out);
+  if (body->refs.items) ic_ref_list_fini(&body->refs);
+  ic_escape_permit();
+  if (status != IC_OK) ic_handed_forget(&body->handed);
   return status;
 }
 

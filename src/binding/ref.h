@@ -40,6 +40,10 @@ ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body);
 ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
                             const char *name, ic_message **out);
 
+// Encodes the value at [index], the isolate's own to look at: into the scratch's
+// [encoded], which keeps its memory for the next time. Errors: likewise.
+ic_status ic_lua_ref_encode_bytes(lua_State *L, ic_lua_body *body, int index);
+
 // As ic_lua_ref_encode, and behind the value the string at index [type], if that is
 // not 0.
 ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,

@@ -9,6 +9,7 @@
 void ic_value_scratch_init(ic_value_scratch *scratch) {
   *scratch = (ic_value_scratch){0};
   ic_buffer_init(&scratch->joined, 0);
+  ic_buffer_init(&scratch->encoded, 0);
 }
 
 void ic_value_scratch_free_list(ic_value_list *list) {
@@ -25,6 +26,7 @@ void ic_value_scratch_fini(ic_value_scratch *scratch) {
   ic_value_scratch_free_list(&scratch->buckets);
   ic_codec_sizes_fini(&scratch->sizes);
   ic_buffer_fini(&scratch->joined);
+  ic_buffer_fini(&scratch->encoded);
 }
 
 void ic_value_scratch_reset(ic_value_scratch *scratch) {

@@ -48,6 +48,7 @@ typedef struct {
   ic_value_list buckets;        // their keys, as Lua will spread them
   ic_codec_sizes sizes;         // of maps of indefinite length
   ic_buffer joined;             // the chunks of a string
+  ic_buffer encoded;            // IsolateCluster.encode's bytes, to be copied
   uint32_t epoch;               // of the slots: older ones are empty
   bool decoding;                // a decode runs, or was left by an error
   char text[IC_VALUE_TEXT_SIZE];

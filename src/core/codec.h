@@ -198,15 +198,56 @@ bool ic_codec_copy_text(uint8_t *to, const uint8_t *bytes, size_t size);
 // A string of more bytes is copied by that.
 enum { IC_CODEC_LONG_STRING = 1024 };
 
+// A string of up to so many bytes has its size in its head's one byte.
+enum { IC_CODEC_SHORT_STRING = 23 };
+
+// Copies a short string by a few loads, which overlap, and no loop. True if it is
+// ASCII.
+static inline bool ic_codec_copy_short(uint8_t *to, const char *bytes,
+                                       size_t size) {
+  if (size >= 8) {
+    uint64_t first, middle, last;
+    size_t half = size < 16 ? size - 8 : 8;
+    memcpy(&first, bytes, 8);
+    memcpy(&middle, bytes + half, 8);
+    memcpy(&last, bytes + size - 8, 8);
+    memcpy(to, &first, 8);
+    memcpy(to + half, &middle, 8);
+    memcpy(to + size - 8, &last, 8);
+    return ((first | middle | last) & 0x8080808080808080u) == 0;
+  }
+  if (size >= 4) {
+    uint32_t first, last;
+    memcpy(&first, bytes, 4);
+    memcpy(&last, bytes + size - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + size - 4, &last, 4);
+    return ((first | last) & 0x80808080u) == 0;
+  }
+  if (size == 0) return true;
+  uint8_t first = (uint8_t)bytes[0], middle = (uint8_t)bytes[size / 2];
+  uint8_t last = (uint8_t)bytes[size - 1];
+  to[0] = first;
+  to[size / 2] = middle;
+  to[size - 1] = last;
+  return (first | middle | last) < 0x80;
+}
+
 // Appends a string: a text string if it is UTF-8, else a byte string.
 static inline ic_status ic_codec_write_string(ic_buffer *out, const char *bytes,
                                               size_t size) {
   if (size > SIZE_MAX - IC_CODEC_HEAD_MAX) return IC_MEMORY;
   ic_status status = ic_buffer_reserve(out, IC_CODEC_HEAD_MAX + size);
   if (status != IC_OK) return status;
+  uint8_t *to = out->bytes + out->size;
+  if (size <= IC_CODEC_SHORT_STRING &&
+      ic_codec_copy_short(to + 1, bytes, size)) {
+    *to = (uint8_t)(IC_CODEC_TEXT << 5 | size);
+    out->size += 1 + size;
+    return IC_OK;
+  }
   bool is_long = size > IC_CODEC_LONG_STRING;
   bool text = is_long || ic_codec_is_utf8((const uint8_t *)bytes, size);
-  uint8_t *to = out->bytes + out->size;
   ic_codec_kind kind = text ? IC_CODEC_TEXT : IC_CODEC_BYTES;
   uint8_t *behind = ic_codec_put_head(to, kind, size);
   if (is_long) {
