@@ -225,6 +225,37 @@ describe("An isolate with limits", function()
     end)
   end
 
+  for _, thread in ipairs { "own", "shared" } do
+    it("is ended for what waits in its mailbox, where its thread is " .. thread,
+    function()
+      local stop = runBesideWitnesses(function(context)
+        local ref = context.isolateRef
+        context:onMessage(function()
+          ref:send(1)
+          ref:send(1)
+        end)
+        ref:send(1)
+      end, { memory = "4MB", thread = thread })
+
+      assert.equal("memory", stop.reason)
+      assert.matches("limit of 4 MB", stop.text, 1, true)
+    end)
+  end
+
+  it("is ended though it never handles what others send", function()
+    local ref = assert(cluster:spawnIsolate("/busy", function(context)
+      context:onMessage(function() while true do end end)
+    end, nil, { memory = "4MB" }))
+    local text = ("x"):rep(10000)
+    local deadline = os.time() + DEADLINE
+    while not ends["/busy"] and os.time() < deadline do
+      ref:send(text)
+      cluster:wait(0)
+    end
+
+    assert.equal("memory", ends["/busy"] and ends["/busy"].reason)
+  end)
+
   it("is told at which line it was", function()
     local stop = runBesideWitnesses(function() while true do end end, CPU)
 

@@ -20,7 +20,7 @@ static ic_bound *bound_of(size_t messages, size_t bytes, ic_when_full full) {
   ic_limits limits = {
       .mailbox_messages = messages, .mailbox_bytes = bytes, .when_full = full};
   ic_mailbox_init(&mailbox);
-  return ic_bound_new(&limits);
+  return ic_bound_new(&limits, NULL);
 }
 
 // Pushes a value of [size]; what is dropped is freed and counted.
@@ -265,6 +265,26 @@ static void keep_count(ic_when_full when_full) {
   end(bound, queue);
 }
 
+// What the isolate's state takes is not there for what waits.
+static void is_over_where_there_is_no_memory(void) {
+  _Atomic uint64_t state_bytes = 500000;
+  ic_limits limits = {.memory_bytes = 1000000};
+  ic_mailbox_init(&mailbox);
+  ic_bound *bound = ic_bound_new(&limits, &state_bytes);
+  ic_message *queue = NULL;
+  int dropped = 0, pushed = 0;
+  CHECK(push(bound, 300000, &dropped) == IC_OK);
+  CHECK(handle_one(bound, &queue) == 300000);
+  CHECK(!ic_bound_is_over(bound));
+  while (pushed < 10000 && push(bound, 1, &dropped) == IC_OK)
+    pushed++;
+  CHECK(ic_bound_is_over(bound));
+  CHECK(pushed <= (int)(550000 / sizeof(ic_message)) && pushed > 1000);
+  handle_one(bound, &queue);
+  CHECK(push(bound, 1, &dropped) == IC_GONE);
+  end(bound, queue);
+}
+
 static void is_never_exceeded_where_senders_fail(void) {
   CALL(keep_count(IC_WHEN_FULL_FAIL));
 }
@@ -287,6 +307,7 @@ int main(void) {
   RUN(lets_wait_in_order);
   RUN(tells_who_waited);
   RUN(takes_a_request_back);
+  RUN(is_over_where_there_is_no_memory);
   RUN(is_never_exceeded_where_senders_fail);
   RUN(is_never_exceeded_where_senders_wait);
   RUN(is_never_exceeded_where_messages_are_dropped);

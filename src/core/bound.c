@@ -22,6 +22,10 @@ struct ic_bound {
   // Written once.
   size_t most_messages, most_bytes;  // 0: any
   ic_when_full when_full;
+  size_t most_memory;  // 0: any
+  const _Atomic uint64_t *state_bytes;
+
+  _Atomic bool is_over;  // written with the mutex
 
   ic_mutex mutex;  // guard of all that follows
   bool closed;
@@ -53,12 +57,15 @@ static ic_message *shift(list *self) {
   return message;
 }
 
-ic_bound *ic_bound_new(const ic_limits *limits) {
+ic_bound *ic_bound_new(const ic_limits *limits,
+                       const _Atomic uint64_t *state_bytes) {
   ic_bound *bound = calloc(1, sizeof *bound);
   if (!bound) return NULL;
   bound->most_messages = limits->mailbox_messages;
   bound->most_bytes = limits->mailbox_bytes;
   bound->when_full = limits->when_full;
+  bound->most_memory = ic_limits_hard_bytes(limits);
+  bound->state_bytes = state_bytes;
   ic_mutex_init(&bound->mutex);
   list_init(&bound->values);
   bound->waiting_end = &bound->waiting;
@@ -103,11 +110,26 @@ static void count_out(ic_bound *bound, const ic_message *message) {
   bound->bytes -= size_of(message);
 }
 
+// Whether another value of [size] is more than there is memory; then it is over.
+static bool outweighs_locked(ic_bound *bound, size_t size) {
+  if (bound->most_memory == 0) return false;
+  uint64_t state =
+      bound->state_bytes
+          ? atomic_load_explicit(bound->state_bytes, memory_order_relaxed)
+          : 0;
+  uint64_t blocks = (uint64_t)(bound->messages + 1) * sizeof(ic_message);
+  if (state + blocks + bound->bytes + size > bound->most_memory) {
+    atomic_store(&bound->is_over, true);
+  }
+  return atomic_load(&bound->is_over);
+}
+
 // --- Pushing ----------------------------------------------------------------
 
 static ic_status push_locked(ic_bound *bound, ic_mailbox *mailbox,
                              ic_message *message, bool *wake) {
   size_t size = size_of(message);  // the reader's, once it is pushed
+  if (outweighs_locked(bound, size)) return IC_GONE;
   ic_status status = ic_mailbox_push(mailbox, message, wake);
   if (status == IC_OK) count_in(bound, size);
   return status;
@@ -138,6 +160,7 @@ static ic_status drop_oldest_locked(ic_bound *bound, ic_mailbox *mailbox,
     bound->spare_tokens++;
     drop_locked(bound, oldest, dropped);
   }
+  if (outweighs_locked(bound, size)) return IC_GONE;
   bound->spare_tokens--;
   count_in(bound, size);
   append(&bound->values, message);
@@ -276,6 +299,10 @@ ic_message *ic_bound_close(ic_bound *bound, ic_message **notices) {
   ic_mutex_unlock(&bound->mutex);
   *notices = told.first;
   return left.first;
+}
+
+bool ic_bound_is_over(const ic_bound *bound) {
+  return atomic_load(&bound->is_over);
 }
 
 uint64_t ic_bound_dropped(ic_bound *bound) {

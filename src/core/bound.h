@@ -11,6 +11,10 @@
 // one value, and the values wait here. A token whose value was dropped stands for
 // the next one; it is spare as long as there is none.
 //
+// With a limit of memory the blocks of those values weigh, and with the isolate's
+// state, as of its last turn, they never weigh more than that: at the value that
+// would make it so the bound is over for good, and the isolate is to be ended.
+//
 // Senders that wait have their messages here, in order; each is moved into the
 // mailbox by the one that makes room.
 //
@@ -26,8 +30,10 @@
 
 typedef struct ic_bound ic_bound;
 
-// NULL: no memory. [limits] have a bound of messages or bytes.
-ic_bound *ic_bound_new(const ic_limits *limits);
+// NULL: no memory. [limits] have a bound of messages or bytes, or of memory, of
+// which [state_bytes] (may be NULL; outlives the bound) are in use.
+ic_bound *ic_bound_new(const ic_limits *limits,
+                       const _Atomic uint64_t *state_bytes);
 
 // Frees what is left in there too. NULL is allowed.
 void ic_bound_free(ic_bound *bound);
@@ -36,7 +42,7 @@ void ic_bound_free(ic_bound *bound);
 // to be refused and freed.
 //
 // Ownership: takes [message] on IC_OK.
-// Errors: IC_FULL; IC_GONE - closed; IC_MEMORY.
+// Errors: IC_FULL; IC_GONE - closed, or over its memory; IC_MEMORY.
 ic_status ic_bound_push(ic_bound *bound, ic_mailbox *mailbox,
                         ic_message *message, bool *wake, ic_message **dropped);
 
@@ -65,6 +71,9 @@ ic_message *ic_bound_withdraw(ic_bound *bound, const ic_isolate *asker,
 // Refuses all from now on. Gives the values that were in here, and the [notices],
 // whose status is IC_GONE.
 ic_message *ic_bound_close(ic_bound *bound, ic_message **notices);
+
+// Whether it was, once, to hold more than there is memory.
+bool ic_bound_is_over(const ic_bound *bound);
 
 // How many values have been dropped.
 uint64_t ic_bound_dropped(ic_bound *bound);

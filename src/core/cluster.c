@@ -257,8 +257,16 @@ static void life_rouse_sentry(ic_isolate *isolate) {
   ic_sentry_rouse(&isolate->cluster->sentry);
 }
 
+// Its own count of the cluster may be gone by now.
+static void life_outgrow(ic_isolate *isolate) {
+  ic_cluster *cluster = ic_cluster_find(isolate->cluster_key);
+  if (!cluster) return;
+  ic_cluster_kill(cluster, isolate, IC_REASON_MEMORY);
+  ic_cluster_release(cluster);
+}
+
 static const ic_life life = {life_load, life_end, ic_cluster_release,
-                             life_rouse_sentry};
+                             life_rouse_sentry, life_outgrow};
 
 // Pushes the first message, which the thread of [isolate] waits for. Only a
 // shutdown that had no more time can have closed the mailbox. Takes [first].
@@ -297,8 +305,10 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   }
   isolate->life = &life;
   isolate->limits = start->limits;
-  if (start->limits.mailbox_messages > 0 || start->limits.mailbox_bytes > 0) {
-    isolate->bound = ic_bound_new(&start->limits);
+  const ic_limits *limits = &start->limits;
+  if (limits->mailbox_messages > 0 || limits->mailbox_bytes > 0 ||
+      limits->memory_bytes > 0) {
+    isolate->bound = ic_bound_new(limits, &isolate->memory_bytes);
     if (!isolate->bound) return IC_MEMORY;
   }
   isolate->properties = start->properties;

@@ -120,12 +120,18 @@ static void give_notices(ic_message *notices) {
   }
 }
 
+static void end_if_outgrown(ic_isolate *isolate) {
+  if (!ic_bound_is_over(isolate->bound)) return;
+  if (!atomic_load(&isolate->killed)) isolate->life->outgrow(isolate);
+}
+
 static ic_status push_bounded(ic_isolate *to, ic_message *message) {
   bool wake;
   ic_message *dropped;
   ic_status status =
       ic_bound_push(to->bound, &to->mailbox, message, &wake, &dropped);
   if (wake) ic_isolate_wake(to);
+  if (status == IC_GONE) end_if_outgrown(to);
   for (ic_message *next = dropped; next; next = next->next) {
     ic_isolate_refuse(next, IC_FULL);
   }
@@ -139,6 +145,7 @@ ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
   ic_status status = ic_bound_push_later(to->bound, &to->mailbox, message,
                                          notice, &wake, waits);
   if (wake) ic_isolate_wake(to);
+  if (status == IC_GONE) end_if_outgrown(to);
   return status;
 }
 
@@ -151,6 +158,7 @@ ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
   if (message->kind == IC_MESSAGE_VALUE) {
     give_notices(
         ic_bound_make_room(isolate->bound, &isolate->mailbox, message));
+    end_if_outgrown(isolate);
   }
   return message;
 }

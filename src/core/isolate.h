@@ -88,6 +88,8 @@ typedef struct {
   void (*left)(ic_cluster *cluster);
   // A turn begins while the sentry sleeps.
   void (*rouse_sentry)(ic_isolate *isolate);
+  // What waits for it is more than its limit of memory. Threads: any.
+  void (*outgrow)(ic_isolate *isolate);
 } ic_life;
 
 // What the sentry sees of an isolate; see sentry.h.
@@ -148,7 +150,7 @@ struct ic_isolate {
   ic_cluster *cluster;     // counted by the isolate until it has ended
   ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
 
-  ic_bound *bound;         // of the mailbox, or NULL
+  ic_bound *bound;         // of the mailbox and its memory, or NULL
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
   // What senders write to is in cache lines of its own, so that they don't slow
@@ -241,7 +243,8 @@ void ic_isolate_release_many(ic_isolate *isolate, uint32_t count);
 // can meet a bound; what that drops is refused.
 //
 // Ownership: takes [message] on IC_OK. Threads: any.
-// Errors: IC_GONE; where there is a bound, IC_FULL and IC_MEMORY.
+// Errors: IC_GONE, also where that ended [to] for its limit of memory; where there
+//         is a bound, IC_FULL and IC_MEMORY.
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
 
 // Likewise where that gave IC_FULL and ic_bound_waits: with IC_OK and [waits] it
