@@ -321,3 +321,26 @@ describe("testing.seeds", function()
     assert.has_error(function() testing.seeds(1, "f") end)
   end)
 end)
+
+describe("An isolate of a simulated cluster", function()
+  after_each(function() testing.finish() end)
+
+  it("is ended when it loops without end", function()
+    local cluster = testing.cluster { seed = 1 }
+    local reasons = {}
+    cluster.onIsolateDown:listen(function(ref, reason)
+      reasons[ref.path] = reason
+    end)
+    cluster:spawnIsolate("/loops", function(context)
+      context:onMessage(function() while true do pcall(error) end end)
+    end, nil, { cpu = 0.05 }):send(1)
+    cluster:spawnIsolate("/loopsAtOnce", function() while true do end end,
+      nil, { cpu = 0.05 })
+    cluster:spawnIsolate("/other", function() end, nil, { cpu = 10 })
+
+    cluster:settle()
+
+    assert.same({ ["/loops"] = "cpu", ["/loopsAtOnce"] = "cpu",
+      ["/other"] = "done" }, reasons)
+  end)
+end)

@@ -47,12 +47,13 @@ static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
 
 bool ic_ending_run(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
   ic_isolate *isolate = body->base.isolate;
-  bool is_measured = !isolate->simulator && ic_turn_current() == isolate;
-  body->meter = is_measured
-                    ? ic_watchdog_enter(&isolate->cluster->watchdog, isolate)
-                    : NULL;
+  ic_watchdog *watchdog =
+      ic_turn_current() == isolate ? &isolate->cluster->watchdog : NULL;
+  body->meter = watchdog ? ic_watchdog_enter(watchdog, isolate) : NULL;
   bool is_whole = run_escapable(body, part);
   ic_watchdog_leave(body->meter);
+  // A driver's thread may run another cluster next.
+  if (body->meter && isolate->simulator) ic_watchdog_thread_ends(watchdog);
   body->meter = NULL;
   if (!is_whole) {
     ic_ending_name(body);

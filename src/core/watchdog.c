@@ -20,7 +20,7 @@ struct ic_meter {
   // Guard: the watchdog's mutex.
   ic_meter *next;
   bool is_unused;       // its thread has ended: any may have it
-  ic_isolate *owner;    // the only one that its thread runs; NULL: of a pool
+  ic_isolate *owner;    // the only one that its thread runs, or NULL
   uint64_t seen_id;     // who ran at the last look; 0: nobody
   uint64_t seen_calls;  // likewise
   int64_t began_ns;     // what the clock said when that call was first seen
@@ -70,7 +70,8 @@ static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
   ic_meter *meter = find_unused_locked(watchdog);
   if (meter) {
     meter->is_unused = false;
-    meter->owner = isolate->pool ? NULL : isolate;
+    bool is_own = !isolate->pool && !isolate->simulator;
+    meter->owner = is_own ? isolate : NULL;
     meter->seen_id = 0;
     meter->seen_ns = 0;
     meter->clock = clock;

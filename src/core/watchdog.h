@@ -14,6 +14,8 @@
 // thread has used, whether it runs just then or sleeps; in a pool, what the worker
 // has used since the last look, if it is found running.
 //
+// In a simulated cluster the driver's thread is measured, while it gives turns.
+//
 // Lock order: a watchdog's mutex, then a scheduler's.
 
 #ifndef IC_WATCHDOG_H
