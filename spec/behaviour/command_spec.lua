@@ -11,7 +11,7 @@ local GENEROUS = 30 -- seconds
 -- what the script does afterwards. Each says "ready" once.
 local SCRIPT = [[
 local IsolateCluster = require "isolate_cluster"
-local cluster = IsolateCluster.singleNode()
+local cluster = IsolateCluster.singleNode { stuckAfter = false }
 cluster:spawnIsolate("/isolate", function(context)
   %s
 end)

@@ -65,7 +65,7 @@ describe("IsolateCluster.singleNode", function()
 
   it("refuses options that it does not know", function()
     assert.equal("unknown option the string 'name' of singleNode; "
-      .. "it knows limits, sandbox, thread, threads",
+      .. "it knows limits, sandbox, stuckAfter, thread, threads",
       refusal.of(function() IsolateCluster.singleNode { name = "n" } end))
     assert.equal("option 'thread' must be 'own' or 'shared', got true",
       refusal.of(function() IsolateCluster.singleNode { thread = true } end))

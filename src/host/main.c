@@ -164,14 +164,11 @@ static int push_script_arguments(lua_State *L) {
   return count;
 }
 
-// When the script is done, the isolates go on; require'd or not, the module
-// knows of clusters only if it was used.
+// When the script is done, the isolates go on.
 static void wait_for_isolates(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "isolate_cluster.cluster") == LUA_TTABLE) {
-    lua_getfield(L, -1, "waitForAll");
-    lua_call(L, 0, 0);
-  }
+  ic_module_require_in_host(L, "isolate_cluster.cluster");
+  lua_getfield(L, -1, "waitForAll");
+  lua_call(L, 0, 0);
 }
 
 static int run_script(lua_State *L) {
