@@ -651,6 +651,10 @@ static void close_state(ic_lua_body *body) {
 static void close_body(ic_body *base) {
   ic_lua_body *body = (ic_lua_body *)base;
   if (!body->L) return;
+  if (!base->isolate) {  // it has not begun, so no code of it has run
+    ic_ending_drop_state(body);
+    return;
+  }
   bool is_killed = atomic_load(&base->isolate->killed) != NULL;
   bool closes = !is_killed || body->has_foreign_code;
   if (!closes || ic_ending_run(body, close_state)) ic_ending_drop_state(body);
