@@ -491,31 +491,36 @@ void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
 
 // --- Turns ------------------------------------------------------------------
 
-static const char dispatcher_key, dispatch_key;
+static const char dispatcher_key;
 
-// Pushes a coroutine that is ready to dispatch: the last one, if it is free.
-static lua_State *push_dispatcher(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &dispatcher_key) != LUA_TTHREAD) {
-    lua_pop(L, 1);
-    lua_newthread(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
-  }
-  lua_State *co = lua_tothread(L, -1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &dispatch_key);
-  lua_xmove(L, co, 1);
+static lua_State *new_dispatcher(ic_lua_body *body, lua_State *L) {
+  lua_State *co = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
+  body->dispatcher = co;
   return co;
 }
 
-static void forget_dispatcher(lua_State *L) {
+// A coroutine that is ready to dispatch: the last one, if it is free. It is found
+// without a look-up, which would cost each turn some lines of the cache.
+static lua_State *get_dispatcher(ic_lua_body *body, lua_State *L) {
+  lua_State *co = body->dispatcher;
+  if (!co) co = new_dispatcher(body, L);
+  lua_rawgeti(co, LUA_REGISTRYINDEX, body->dispatch);
+  return co;
+}
+
+// Leaves it at the top of [L], so that it lives on for a while.
+static void forget_dispatcher(ic_lua_body *body, lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatcher_key);
+  body->dispatcher = NULL;
 }
 
 // The dispatcher [co] has yielded: its handler waits for an event, which knows
 // the coroutine, or it called coroutine.yield, and nobody would ever resume it.
 static void let_wait(ic_lua_body *body, lua_State *L, lua_State *co) {
-  forget_dispatcher(L);
+  forget_dispatcher(body, L);
   if (body->awaiting) {
     body->awaiting = false;
     return;
@@ -546,7 +551,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
   if (is_simulated) note_next(body);
   for (int status = LUA_YIELD;
        status != LUA_OK && !body->stopping && !ic_body_is_killed(body);) {
-    lua_State *co = push_dispatcher(L);
+    lua_State *co = get_dispatcher(body, L);
     int results = 0;
     ic_value_scratch_reset(&body->scratch);
     status = ic_body_resume(body, co, L, 0, &results);
@@ -556,7 +561,7 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
     } else if (status == LUA_YIELD) {
       let_wait(body, L, co);
     } else if (status != LUA_OK) {
-      forget_dispatcher(L);
+      forget_dispatcher(body, L);
       ic_body_report_error(body, L, co);
       lua_resetthread(co);
     }
@@ -671,8 +676,10 @@ void ic_entry_fini(ic_entry *entry) {
 }
 
 void ic_body_init(ic_lua_body *body) {
-  *body = (ic_lua_body){
-      .handler = LUA_NOREF, .function = LUA_NOREF, .deadline_ns = IC_NEVER};
+  *body = (ic_lua_body){.dispatch = LUA_NOREF,
+                        .handler = LUA_NOREF,
+                        .function = LUA_NOREF,
+                        .deadline_ns = IC_NEVER};
   body->queue_end = &body->queue;
   body->held_end = &body->held;
   for (int i = 0; i < IC_EVENT_COUNT; i++)
@@ -1026,9 +1033,10 @@ void ic_body_open(lua_State *L) {
 }
 
 void ic_body_install(lua_State *L) {
+  ic_lua_body *body = lua_touserdata(L, -1);
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, dispatch, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &dispatch_key);
+  body->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void ic_body_open_boot(lua_State *L) {

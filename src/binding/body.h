@@ -110,7 +110,9 @@ typedef struct ic_lua_body {
   ic_message **held_end;
   ic_message *current;  // in use by C code that may raise; the body frees it
 
-  int handler;  // registry ref of the message handler, or LUA_NOREF
+  int dispatch;           // registry ref of what a dispatcher runs
+  lua_State *dispatcher;  // the one that is free, anchored; NULL: none is
+  int handler;            // registry ref of the message handler, or LUA_NOREF
   bool handler_wants_message;
   int function;  // registry ref of the entry, before the start
   bool may_return_entry;
