@@ -112,6 +112,7 @@ typedef struct ic_lua_body {
 
   int dispatch;           // registry ref of what a dispatcher runs
   lua_State *dispatcher;  // the one that is free, anchored; NULL: none is
+  int envelope_type;      // registry ref of their metatable, or LUA_NOREF
   int handler;            // registry ref of the message handler, or LUA_NOREF
   bool handler_wants_message;
   int function;  // registry ref of the entry, before the start

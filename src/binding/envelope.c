@@ -3,20 +3,26 @@
 #include "binding/envelope.h"
 
 #include <lauxlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "binding/ref.h"
 
 #define ENVELOPE_TYPE "isolate_cluster.message"
 
+static const char envelope_type;  // its address is in each envelope
+
 typedef struct {
+  const void *type;
   ic_owned owned;
   ic_message *message;
 } envelope;
 
 static void release_message(ic_owned *owned) {
-  ic_message_free(((envelope *)owned)->message);
-  ((envelope *)owned)->message = NULL;
+  envelope *some =
+      (envelope *)(void *)((char *)owned - offsetof(envelope, owned));
+  ic_message_free(some->message);
+  some->message = NULL;
 }
 
 static int free_envelope(lua_State *L) {
@@ -27,8 +33,16 @@ static int free_envelope(lua_State *L) {
   return 0;
 }
 
+// By the userdata's size and first word, as refs are told (ref.c).
+static envelope *test_envelope(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
+  if (lua_rawlen(L, index) != sizeof(envelope)) return NULL;
+  envelope *some = lua_touserdata(L, index);
+  return some->type == &envelope_type ? some : NULL;
+}
+
 static ic_message *check_message(lua_State *L) {
-  envelope *some = luaL_testudata(L, 1, ENVELOPE_TYPE);
+  envelope *some = test_envelope(L, 1);
   if (!some) {
     luaL_error(L, "message:reply wants a message before the colon, got %s",
                luaL_typename(L, 1));
@@ -109,7 +123,11 @@ static int get_field(lua_State *L) {
 
 // Pushes the metatable of envelopes, which the first of a state makes.
 static void push_type(lua_State *L, ic_lua_body *body) {
-  if (!luaL_newmetatable(L, ENVELOPE_TYPE)) return;
+  if (body->envelope_type != LUA_NOREF) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, body->envelope_type);
+    return;
+  }
+  luaL_newmetatable(L, ENVELOPE_TYPE);
   lua_pushlightuserdata(L, body);
   lua_pushcclosure(L, free_envelope, 1);
   lua_setfield(L, -2, "__gc");
@@ -120,11 +138,13 @@ static void push_type(lua_State *L, ic_lua_body *body) {
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, "isolate message");
   lua_setfield(L, -2, "__metatable");
+  lua_pushvalue(L, -1);
+  body->envelope_type = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void ic_envelope_push(lua_State *L, ic_lua_body *body) {
   envelope *some = lua_newuserdatauv(L, sizeof *some, 1);
-  *some = (envelope){0};
+  *some = (envelope){.type = &envelope_type};
   push_type(L, body);
   lua_setmetatable(L, -2);
   some->message = body->current;
