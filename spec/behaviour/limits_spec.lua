@@ -394,3 +394,26 @@ describe("An isolate with limits", function()
     assert.equal(before, countFiles())
   end)
 end)
+
+describe("An isolate without limits", function()
+  it("keeps little garbage, though all of it has finalizers", function()
+    local cluster = IsolateCluster.singleNode()
+    local ref = assert(cluster:spawnIsolate("/answers", function(context)
+      local most = 0 -- KB
+      context:onMessage(function(_, message)
+        most = math.max(most, collectgarbage "count")
+        message:reply(most)
+      end)
+    end))
+    assert(cluster:spawnIsolate("/asks", function(context)
+      local answers = context:lookupIsolate "/answers"
+      for i = 1, 100000 do assert(answers:request(i, { timeout = 60 })) end
+    end))
+    cluster:settle(DEADLINE)
+
+    local most = assert(ref:request(1, { timeout = DEADLINE }))
+
+    assert.is_true(most < 700, most .. " KB")
+    cluster:shutdown(DEADLINE)
+  end)
+end)

@@ -157,6 +157,8 @@ static int panic(lua_State *L) {
   return 0;
 }
 
+enum { PAUSE_PERCENT = 180 };  // of the collector
+
 // --- What all isolates have -------------------------------------------------
 
 static int load_common(lua_State *L) {
@@ -173,6 +175,10 @@ static int load_common(lua_State *L) {
   ic_coroutine_open(L);
   ic_module_boot(L, body);
   lua_settop(L, 0);
+  // With Lua's 200, memory grows for as long as most of the garbage has finalizers,
+  // as refs and envelopes do: they outlive one cycle, count as alive at its end, and
+  // the next cycle waits for as much again.
+  lua_gc(L, LUA_GCINC, PAUSE_PERCENT, 0, 0);
   // From here on the collector waits until as much has been added.
   lua_gc(L, LUA_GCRESTART);
   lua_gc(L, LUA_GCCOLLECT);
