@@ -9,11 +9,10 @@ local shell = require "spec.support.shell"
 local CORE_FLOORS = {
   "status", "sync", "block", "homes", "arena", "image", "buffer", "capture",
   "codec", "path", "limits", "escape", "message", "mailbox", "bound", "isolate",
-  "watch", "wait", "ref", "reader", "turn", "alarms", "run_queue", "worker", "monitor",
-  "pool", "simulator", "scheduler", "watchdog", "sentry", "registry",
-  "supervision",
-  "dead_letters", "cluster", "death",
-  "simulated", "port",
+  "watch", "wait", "ref", "reader", "turn", "alarms", "run_queue", "worker",
+  "monitor", "pool", "simulator", "scheduler", "watchdog", "sentry",
+  "registry", "supervision", "dead_letters", "cluster", "death", "simulated",
+  "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

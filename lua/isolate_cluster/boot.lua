@@ -1,9 +1,9 @@
 -- boot.lua - an isolate as far as every one needs it: a context with properties
--- and messages, and a start. The rest is isolate.lua, which is loaded when it is
--- first used; see listening.lua for what must be here, and what must not.
+-- and messages, and a start. The rest is isolate.lua, which is loaded when it
+-- is first used; see listening.lua for what must be here, and what must not.
 --
--- It runs once for the process: what it makes is copied into every isolate. So it
--- makes nothing that one isolate has and another has not.
+-- It runs once for the process: what it makes is copied into every isolate. So
+-- it makes nothing that one isolate has and another has not.
 
 local core = select(2, ...)
 local listening = core.require "isolate_cluster.listening"

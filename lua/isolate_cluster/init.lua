@@ -23,7 +23,8 @@ end
 local function readStuckAfter(seconds)
   if seconds == nil then return nil end
   if seconds == false then return -1 end
-  if type(seconds) ~= "number" or not (seconds >= 0) then
+  local isNumber = type(seconds) == "number" and seconds == seconds
+  if not isNumber or seconds < 0 then
     error(("option 'stuckAfter' must be 0 seconds or more, or false, got %s")
       :format(check.describe(seconds)), 3)
   end

@@ -1,6 +1,6 @@
--- isolate.lua - the life of one isolate beyond what boot.lua has: who hears of its
--- errors, what ends it, and all that it can do. It is loaded when any of that
--- happens for the first time; then this is what boot.lua's stubs call.
+-- isolate.lua - the life of one isolate beyond what boot.lua has: who hears of
+-- its errors, what ends it, and all that it can do. It is loaded when any of
+-- that happens for the first time; then this is what boot.lua's stubs call.
 
 local boot = require "isolate_cluster.boot"
 local core = require "isolate_cluster.core"

@@ -1,5 +1,5 @@
--- listening.lua - streams as far as every isolate needs them: something listens.
--- The rest is stream.lua, which is loaded when somebody uses it.
+-- listening.lua - streams as far as every isolate needs them: something
+-- listens. The rest is stream.lua, which is loaded when somebody uses it.
 --
 -- This file and boot.lua are part of each isolate's first memory, where a
 -- kilobyte is a twentieth of all. So they have no more in them than what an
@@ -16,8 +16,8 @@ local listening = {}
 ---@type fun(): table
 listening.rest = nil
 
--- A function that stream.lua has under [name]. The call is in the tail: an error
--- that names the line of who called finds the same one.
+-- A function that stream.lua has under [name]. The call is in the tail: an
+-- error that names the line of who called finds the same one.
 local function late(name)
   return function(...) return listening.rest()[name](...) end
 end
@@ -32,8 +32,8 @@ listening.subscription = {
   __index = late "subscriptionField", __close = late "cancel",
 }
 
----Makes [listeners] those of the stream. The list is replaced, never changed, as
----emit walks it.
+---Makes [listeners] those of the stream. The list is replaced, never changed,
+---as emit walks it.
 function listening.change(stream, listeners)
   stream.listeners = listeners
   return stream.demand(stream)
