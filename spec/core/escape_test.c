@@ -130,7 +130,6 @@ static void *overflow_on_a_thread(void *argument) {
 }
 
 static void the_end_of_the_stack_is_left(void) {
-#if !defined(__SANITIZE_THREAD__)
   ic_thread thread;
   overflowed = NULL;
   ic_escape_handle_faults(note_overflow);
@@ -140,7 +139,6 @@ static void the_end_of_the_stack_is_left(void) {
   CHECK(landed);
   CHECK(overflowed == &owner);
   CHECK(depth > 100);
-#endif
 }
 
 static void *measure_room(void *argument) {
