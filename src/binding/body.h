@@ -183,15 +183,6 @@ void ic_body_turn(ic_lua_body *body, lua_State *L);
 // Stack: [-0, +0]. Raises memory errors.
 void ic_body_install(lua_State *L);
 
-// Adds boot.lua's few functions to the table on the top. Below it is the body.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_body_open_boot(lua_State *L);
-
-// Adds the functions through which Lua code drives its body to the table on
-// the top. Below it is the body, to be their upvalue.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_body_open(lua_State *L);
-
 // Notes for the cluster's figures how much memory the state uses now.
 void ic_body_count_memory(ic_lua_body *body);
 
@@ -229,6 +220,10 @@ void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co);
 
 // An answer came too late, from an isolate of the cluster with [cluster_key].
 void ic_body_count_late_reply(ic_lua_body *body, uint64_t cluster_key);
+
+// The entry has returned, or waits: from now on the isolate watches only what it
+// listens to, which is nothing where no code for that is loaded.
+void ic_body_end_start(ic_lua_body *body, lua_State *L);
 
 // The coroutine that runs is about to yield until an event resumes it.
 void ic_body_await(ic_lua_body *body, lua_State *L);

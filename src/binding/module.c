@@ -13,6 +13,7 @@
 #include "binding/body.h"
 #include "binding/bundle.h"
 #include "binding/coroutine.h"
+#include "binding/driving.h"
 #include "binding/node.h"
 #include "binding/process.h"
 #include "binding/ref.h"
@@ -284,7 +285,7 @@ static void push_core(lua_State *L, ic_lua_body *body) {
   luaL_setfuncs(L, functions, 1);
   lua_pushliteral(L, IC_VERSION);
   lua_setfield(L, -2, "version_text");
-  ic_body_open(L);
+  ic_driving_open(L);
   ic_lua_ref_open(L);
   ic_node_open(L);
   ic_sandbox_open(L);
@@ -398,7 +399,7 @@ static void push_boot_core(lua_State *L, ic_lua_body *body) {
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, push_rest, 1);
   lua_setfield(L, -2, "rest");
-  ic_body_open_boot(L);
+  ic_driving_open_boot(L);
   ic_lua_ref_open_boot(L);
   lua_remove(L, -2);
 }
