@@ -211,6 +211,8 @@ describe("a program of plain lua5.4", function()
     local IsolateCluster = require "isolate_cluster"
     local cluster = IsolateCluster.singleNode()
   ]]
+  local UNWATCHED = BEGIN:gsub("singleNode%(%)",
+    "singleNode { stuckAfter = false }")
 
   itUnlessSanitized("runs isolates", function()
     local result = run(BEGIN .. [[
@@ -256,7 +258,7 @@ describe("a program of plain lua5.4", function()
   itUnlessSanitized("may call os.exit while isolates run", function()
     local runs = {}
     for i = 1, 4 do
-      runs[i] = command.start(BEGIN .. [[
+      runs[i] = command.start(UNWATCHED .. [[
         for _ = 1, 2 do
           cluster:spawnIsolate(function()
             while true do

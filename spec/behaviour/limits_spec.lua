@@ -291,7 +291,7 @@ describe("An isolate with limits", function()
     local stop = runBesideWitnesses(function(context)
       local function again() context:after(0, again) end
       again()
-    end, { cpuTotal = 0.1 })
+    end, { cpuTotal = 0.1, thread = "own" })
 
     assert.equal("cpu", stop.reason)
   end)
