@@ -213,8 +213,9 @@ static void *ask_and_serve(void *argument) {
     while (!over) {
       over = read_all(i, round, ic_isolate_take(self, 0), &kept);
       if (over) break;
-      // Each round its own deadline, so that any may be the first.
-      ic_wait_begin(self, on, round, rand_r(&seed) % 1000);
+      // Each round its own deadline, so that any may be the first; often the same
+      // as another's.
+      ic_wait_begin(self, on, round, rand_r(&seed) % 4);
       ic_wait_tell_deadlock(self);
       ic_message *chain = NULL;
       int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);

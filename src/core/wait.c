@@ -72,10 +72,16 @@ static size_t walk(ic_isolate *isolate, hop hops[CYCLE_MAX], size_t *count) {
   return 0;
 }
 
+static bool ends_before(const hop *a, const hop *b) {
+  if (a->deadline_ns != b->deadline_ns) return a->deadline_ns < b->deadline_ns;
+  return a->isolate->id < b->isolate->id;
+}
+
+// Two may look at once, from different places of the cycle: both find the same.
 static size_t first_to_end(const hop *hops, size_t count) {
   size_t first = 0;
   for (size_t i = 1; i < count; i++) {
-    if (hops[i].deadline_ns < hops[first].deadline_ns) first = i;
+    if (ends_before(&hops[i], &hops[first])) first = i;
   }
   return first;
 }
