@@ -11,7 +11,7 @@ local CORE_FLOORS = {
   "codec", "path", "limits", "escape", "message", "mailbox", "bound", "isolate",
   "watch", "wait", "ref", "reader", "turn", "alarms", "run_queue", "worker",
   "monitor", "pool", "simulator", "scheduler", "watchdog", "sentry",
-  "registry", "supervision", "dead_letters", "cluster", "death", "simulated",
+  "ups", "registry", "supervision", "dead_letters", "cluster", "death", "simulated",
   "port",
 }
 

@@ -121,6 +121,34 @@ describe("onIsolateUp and onIsolateDown", function()
     assert.same({ "up /early", "down /early", "up /go" }, probe:heard(3))
   end)
 
+  it("are told of an isolate before its messages, while the entry still ran",
+    function()
+      probe:spawn("/busy", function(context)
+        local tell = context:property "probe"
+        context.onIsolateUp:listen(function(ref)
+          tell:send("up " .. ref.path)
+        end)
+        context.onIsolateDown:listen(function(ref)
+          tell:send("down " .. ref.path)
+        end)
+        context:onMessage(function(text) tell:send(text) end)
+        repeat local go = context:lookupIsolate "/go" until go
+      end)
+      local function talker(context)
+        context:lookupIsolate("/busy"):send("from " .. context.path)
+      end
+
+      for _, path in ipairs { "/a", "/b", "/c" } do
+        probe:reasonOf(probe:spawn(path, talker))
+      end
+      cluster:spawnIsolate("/go", "spec.support.idle")
+
+      assert.same({
+        "up /a", "from /a", "down /a", "up /b", "from /b", "down /b",
+        "up /c", "from /c", "down /c", "up /go",
+      }, probe:heard(10))
+    end)
+
   it("find the isolate by its path and its properties", function()
     probe:spawn("/watcher", function(context)
       context.onIsolateUp

@@ -285,14 +285,14 @@ static void one_that_ignores_it_is_killed(void) {
   set_up();
   play.on_message = ignore;
   ic_isolate *watcher = new_outsider();
-  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN, NULL);
   ic_isolate_release(start("/a"));
   CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
   ic_message *down = ic_isolate_take(watcher, 0);
   CHECK(down && strcmp(down->reason, "killed") == 0);
   CHECK(tally_count(&play.frees) == 1);
   ic_message_free_chain(down);
-  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_registry_watch(&cluster->registry, watcher, 0, NULL);
   ic_isolate_release(watcher);
   tear_down();
 }
@@ -507,7 +507,8 @@ static void two_clusters_know_nothing_of_each_other(void) {
   set_up();
   ic_cluster *first = cluster;
   ic_isolate *watcher = new_outsider();
-  ic_registry_watch(&first->registry, watcher, IC_WATCH_UP | IC_WATCH_NODE);
+  ic_registry_watch(&first->registry, watcher, IC_WATCH_UP | IC_WATCH_NODE,
+                    NULL);
   CHECK(ic_cluster_new(NULL, &cluster) == IC_OK);
   CHECK(first->key != cluster->key);
   ic_isolate_release(start("/a"));
@@ -520,7 +521,7 @@ static void two_clusters_know_nothing_of_each_other(void) {
   ic_message *up = ic_isolate_take(watcher, 0);
   CHECK(up && up->kind == IC_MESSAGE_UP && up->cluster_key == first->key);
   ic_message_free_chain(up);
-  ic_registry_watch(&first->registry, watcher, 0);
+  ic_registry_watch(&first->registry, watcher, 0, NULL);
   ic_isolate_release(watcher);
   tear_down();
 }

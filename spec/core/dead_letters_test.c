@@ -17,7 +17,7 @@ static void set_up(void) {
 }
 
 static void tear_down(void) {
-  ic_registry_watch(&registry, listener, 0);
+  ic_registry_watch(&registry, listener, 0, NULL);
   ic_isolate_release(listener);
   ic_isolate_release(gone);
   ic_registry_fini(&registry);
@@ -63,7 +63,7 @@ static void counts_where_nobody_listens(void) {
 
 static void tells_who_listens_all_of_it(void) {
   set_up();
-  ic_registry_watch(&registry, listener, IC_WATCH_DEAD);
+  ic_registry_watch(&registry, listener, IC_WATCH_DEAD, NULL);
   bury(10);
   ic_message *event = ic_isolate_take(listener, 0);
   CHECK(event && !event->next && event->kind == IC_MESSAGE_DEAD);
@@ -78,7 +78,7 @@ static void tells_who_listens_all_of_it(void) {
 
 static void what_is_no_value_is_none(void) {
   set_up();
-  ic_registry_watch(&registry, listener, IC_WATCH_DEAD);
+  ic_registry_watch(&registry, listener, IC_WATCH_DEAD, NULL);
   ic_message *refusal = ic_message_new_event(IC_MESSAGE_REPLY);
   refusal->status = IC_GONE;
   refusal->next = ic_message_new_event(IC_MESSAGE_UP);
@@ -91,7 +91,7 @@ static void what_is_no_value_is_none(void) {
 
 static void tells_of_a_limited_number_and_how_many_it_left_out(void) {
   set_up();
-  ic_registry_watch(&registry, listener, IC_WATCH_DEAD);
+  ic_registry_watch(&registry, listener, IC_WATCH_DEAD, NULL);
   uint64_t missed;
   for (int i = 0; i < IC_LETTERS_MAX + 7; i++)
     bury(1);
@@ -106,7 +106,7 @@ static void tells_of_a_limited_number_and_how_many_it_left_out(void) {
 
 static void tells_of_limited_bytes(void) {
   set_up();
-  ic_registry_watch(&registry, listener, IC_WATCH_DEAD);
+  ic_registry_watch(&registry, listener, IC_WATCH_DEAD, NULL);
   for (int i = 0; i < 5; i++)
     bury(3 << 20);
   uint64_t missed;
@@ -118,7 +118,7 @@ static void tells_of_limited_bytes(void) {
 
 static void a_listener_that_has_ended_holds_nothing(void) {
   set_up();
-  ic_registry_watch(&registry, listener, IC_WATCH_DEAD);
+  ic_registry_watch(&registry, listener, IC_WATCH_DEAD, NULL);
   ic_message_free_chain(ic_mailbox_close(&listener->mailbox));
   bury(10);
   CHECK(registry.letters == 0 && registry.letter_bytes == 0);

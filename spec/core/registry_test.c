@@ -43,12 +43,12 @@ static void end(ic_isolate *isolate) {
 static ic_isolate *start_watching(unsigned watches) {
   ic_isolate *watcher = NULL;
   if (ic_isolate_new("(watcher)", &watcher) != IC_OK) return NULL;
-  ic_registry_watch(&registry, watcher, watches);
+  ic_registry_watch(&registry, watcher, watches, NULL);
   return watcher;
 }
 
 static void stop_watching(ic_isolate *watcher) {
-  ic_registry_watch(&registry, watcher, 0);
+  ic_registry_watch(&registry, watcher, 0, NULL);
   ic_isolate_release(watcher);
 }
 
@@ -165,7 +165,7 @@ static void holds_thousands(void) {
   for (int i = 0; i < COUNT; i++) {
     isolates[i] = publish("/many/");
     CHECK(isolates[i]);
-    ic_registry_watch(&registry, isolates[i], 0);
+    ic_registry_watch(&registry, isolates[i], 0, NULL);
   }
   for (int i = 0; i < COUNT; i++) {
     CHECK(find_status(isolates[i]->path) == IC_OK);
@@ -234,9 +234,16 @@ static void an_isolate_starts_first_and_misses_nothing_after(void) {
   CHECK(ic_registry_publish(&registry, isolate, start) == IC_OK);
   ic_isolate *late = publish("/late");
   end(early);
-  CHECK(hears(isolate, ">;+/late;-/early done;"));
+  CHECK(hears(isolate, ">;-/early done;"));
+  ic_message *missed = NULL;
+  CHECK(ic_registry_watch(&registry, isolate, IC_WATCH_UP, &missed) == IC_OK);
+  CHECK(missed && missed->sender == late && !missed->next);
+  ic_message_free_chain(missed);
+  ic_isolate *later = publish("/later");
+  CHECK(hears(isolate, "+/later;"));
+  end(later);
   end(isolate);
-  CHECK(hears(late, "-/early done;-/a done;"));
+  CHECK(hears(late, "-/early done;-/later done;-/a done;"));
   end(late);
   tear_down();
 }
@@ -249,7 +256,7 @@ static void ends_once(void) {
   ic_registry_remove(&registry, isolate, "done", NULL);
   CHECK(hears(watcher, "-/a killed;"));
   CHECK(atomic_load(&isolate->users) == 1);
-  CHECK(ic_registry_watch(&registry, isolate, IC_WATCH_UP) == IC_OK);
+  CHECK(ic_registry_watch(&registry, isolate, IC_WATCH_UP, NULL) == IC_OK);
   CHECK(atomic_load(&isolate->users) == 1);  // the dead do not watch
   ic_isolate_release(isolate);
   stop_watching(watcher);
@@ -261,7 +268,7 @@ static void *come_and_go(void *path) {
   for (int i = 0; i < 500; i++) {
     ic_isolate *isolate = publish(path);
     if (!isolate) break;
-    ic_registry_watch(&registry, isolate, 0);
+    ic_registry_watch(&registry, isolate, 0, NULL);
     end(isolate);
   }
   return NULL;

@@ -15,11 +15,11 @@ static ic_isolate *watcher;  // of all ends
 static void set_up(void) {
   ic_registry_init(&registry, 9);
   ic_isolate_new("(watcher)", &watcher);
-  ic_registry_watch(&registry, watcher, IC_WATCH_DOWN);
+  ic_registry_watch(&registry, watcher, IC_WATCH_DOWN, NULL);
 }
 
 static void tear_down(void) {
-  ic_registry_watch(&registry, watcher, 0);
+  ic_registry_watch(&registry, watcher, 0, NULL);
   ic_isolate_release(watcher);
   ic_registry_fini(&registry);
 }
@@ -227,7 +227,7 @@ static ic_cluster *start_tree(bool (*on_message)(test_script *,
   ic_cluster *cluster = NULL;
   ic_cluster_new(NULL, &cluster);
   ic_isolate_new("(watcher)", &watcher);
-  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN, NULL);
   *supervisor = start(cluster, NULL, "/s", &idle, shared);
   ic_isolate_release(start(cluster, *supervisor, "/s/a", &stubborn, shared));
   return cluster;
@@ -247,7 +247,7 @@ static void check_kill(bool shared) {
   CHECK(ic_ref_kill(supervisor) == IC_OK);
   CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
   CHECK(heard("/s/a killed;/s killed;"));
-  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_registry_watch(&cluster->registry, watcher, 0, NULL);
   ic_cluster_free(cluster);
   forget_tree(supervisor);
 }
@@ -264,7 +264,7 @@ static void who_sits_in_c_holds_up_no_shutdown(void) {
   CHECK(tally_reaches(&stubborn.starts, 1));
   CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
   CHECK(heard("/s/a killed;/s killed;"));
-  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_registry_watch(&cluster->registry, watcher, 0, NULL);
   uint64_t key = cluster->key;
   ic_cluster_free(cluster);
   tally_add(&stubborn.gate);

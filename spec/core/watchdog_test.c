@@ -16,11 +16,11 @@ static void set_up(void) {
   script_init(&play);
   ic_cluster_new(NULL, &cluster);
   ic_isolate_new("(watcher)", &watcher);
-  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN);
+  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN, NULL);
 }
 
 static void tear_down(void) {
-  ic_registry_watch(&cluster->registry, watcher, 0);
+  ic_registry_watch(&cluster->registry, watcher, 0, NULL);
   ic_cluster_free(cluster);
   ic_isolate_release(watcher);
   script_fini(&play);

@@ -59,6 +59,33 @@ void ic_body_enqueue(ic_lua_body *body, ic_message *chain) {
   body->queue_end = &body->base.isolate->mailbox.last->next;
 }
 
+static ic_message **find_down(ic_message **link) {
+  while (*link && (*link)->kind != IC_MESSAGE_DOWN)
+    link = &(*link)->next;
+  return link;
+}
+
+// Each is put behind the last down that came before it, so that it is in front of
+// what its isolate sent.
+void ic_body_enqueue_missed(ic_lua_body *body, ic_message *ups) {
+  ic_body_enqueue(body, ic_isolate_take(body->base.isolate, 0));
+  ic_message **at = &body->queue;
+  ic_message **down = find_down(at);
+  while (ups) {
+    ic_message *up = ups;
+    ups = up->next;
+    while (*down && (*down)->request < up->request) {
+      at = &(*down)->next;
+      down = find_down(at);
+    }
+    if (down == at) down = &up->next;
+    up->next = *at;
+    *at = up;
+    at = &up->next;
+  }
+  if (!*at) body->queue_end = at;
+}
+
 static bool has_handler(const ic_lua_body *body) {
   return body->handler != LUA_NOREF;
 }
@@ -769,7 +796,7 @@ void ic_body_end_start(ic_lua_body *body, lua_State *L) {
     ic_body_call(body, L, IC_EVENT_FIRST_WAIT, 0, 0);
   } else {
     ic_isolate *isolate = body->base.isolate;
-    ic_registry_watch(&isolate->cluster->registry, isolate, 0);
+    ic_registry_watch(&isolate->cluster->registry, isolate, 0, NULL);
   }
 }
 

@@ -49,7 +49,7 @@ static int free_handle(lua_State *L) {
     ic_owned_release(&handle->owned);
   } else if (handle->cluster) {
     // The state is being closed: nobody waits for the isolates any more.
-    ic_registry_watch(&handle->cluster->registry, body->base.isolate, 0);
+    ic_registry_watch(&handle->cluster->registry, body->base.isolate, 0, NULL);
     ic_simulation_leave(body, handle->cluster);
     ic_cluster_free(handle->cluster);
     handle->cluster = NULL;
@@ -73,7 +73,7 @@ static int new_cluster(lua_State *L) {
   cluster_handle *handle = new_handle(L);
   if (ic_cluster_new(&options, &handle->cluster) != IC_OK ||
       ic_registry_watch(&handle->cluster->registry, body->base.isolate,
-                        IC_WATCH_NODE) != IC_OK) {
+                        IC_WATCH_NODE, NULL) != IC_OK) {
     return luaL_error(L, "not enough memory for a cluster");
   }
   return 1;
@@ -220,10 +220,12 @@ static int watch(lua_State *L) {
   if (lua_toboolean(L, 3)) watches |= IC_WATCH_DOWN;
   if (body->is_host && lua_toboolean(L, 4)) watches |= IC_WATCH_DEAD;
   if (body->is_host && lua_toboolean(L, 5)) watches |= IC_WATCH_STUCK;
-  if (ic_registry_watch(&cluster->registry, body->base.isolate, watches) !=
-      IC_OK) {
+  ic_message *missed;
+  if (ic_registry_watch(&cluster->registry, body->base.isolate, watches,
+                        &missed) != IC_OK) {
     return luaL_error(L, "not enough memory to watch the cluster");
   }
+  if (missed) ic_body_enqueue_missed(body, missed);
   return 0;
 }
 

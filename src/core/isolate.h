@@ -20,6 +20,7 @@
 
 typedef struct ic_body ic_body;
 typedef struct ic_watch ic_watch;
+typedef struct ic_up ic_up;
 
 #define IC_CACHE_LINE 64
 
@@ -179,6 +180,7 @@ struct ic_isolate {
   const char *reason;  // once ended; static. Who hears of the end reads it and
   ic_error *error;     // the error, owned, or NULL, without the lock
   ic_watch *watches;   // who waits for the end; see watch.h
+  ic_up *heard_up;     // while it starts: the last it needs no word of; ups.h
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
   size_t supervised;   // whose supervisor it is, and that have not ended

@@ -76,7 +76,7 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
       ic_registry_reserve(registry, options->path, true, &port->isolate);
   if (status != IC_OK) return status;
   ic_isolate_hold(port->isolate);
-  status = ic_registry_watch(registry, port->isolate, IC_WATCH_NODE);
+  status = ic_registry_watch(registry, port->isolate, IC_WATCH_NODE, NULL);
   if (status == IC_OK) {
     status = ic_registry_publish(registry, port->isolate, NULL);
   }

@@ -145,6 +145,7 @@ static void tell_watchers_locked(ic_registry *registry, unsigned watch,
     ic_message *event = ic_message_new_event(kind);
     if (!event) continue;
     event->cluster_key = registry->cluster_key;
+    event->request = registry->version;
     if (subject) {
       event->sender = ic_isolate_hold(subject);
       event->reason = subject->reason;
@@ -256,21 +257,35 @@ static bool has_live_supervisor(const ic_isolate *isolate) {
   return isolate->supervisor && isolate->supervisor->stage == IC_STAGE_LIVE;
 }
 
-static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
-                                ic_message *start, ic_ref_list *sleepers) {
-  if (registry->node != IC_NODE_UP) return IC_DOWN;
-  if (isolate->supervisor && !has_live_supervisor(isolate)) return IC_DOWN;
+// Others hear of it, those that start later; it hears of what comes from now on.
+static ic_status announce_locked(ic_registry *registry, ic_isolate *isolate,
+                                 ic_ref_list *sleepers, ic_ups_waste *waste) {
   ic_status status = reserve_watcher_locked(registry);
   if (status != IC_OK) return status;
+  if (isolate->in_map) {
+    ic_ups_add_locked(&registry->ups, isolate, registry->version + 1, waste);
+  }
+  if (!isolate->is_port) {
+    status = ic_ups_begin_locked(&registry->ups, isolate);
+    if (status != IC_OK) return status;
+    registry->totals.spawned++;
+    add_watcher_locked(registry, isolate, IC_WATCH_DOWN);
+  }
   if (isolate->in_map) {
     registry->version++;
     tell_watchers_locked(registry, IC_WATCH_UP, IC_MESSAGE_UP, isolate,
                          sleepers);
   }
-  if (!isolate->is_port) {
-    registry->totals.spawned++;
-    add_watcher_locked(registry, isolate, IC_WATCH_UP | IC_WATCH_DOWN);
-  }
+  return IC_OK;
+}
+
+static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
+                                ic_message *start, ic_ref_list *sleepers,
+                                ic_ups_waste *waste) {
+  if (registry->node != IC_NODE_UP) return IC_DOWN;
+  if (isolate->supervisor && !has_live_supervisor(isolate)) return IC_DOWN;
+  ic_status status = announce_locked(registry, isolate, sleepers, waste);
+  if (status != IC_OK) return status;
   // Nobody can find the isolate before the unlock, so this is its first.
   if (start) push_locked(isolate, start, sleepers);
   isolate->stage = IC_STAGE_LIVE;
@@ -280,10 +295,13 @@ static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
 ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
                               ic_message *start) {
   ic_ref_list sleepers = {0};
+  ic_ups_waste waste = {0};
   ic_mutex_lock(&registry->mutex);
-  ic_status status = publish_locked(registry, isolate, start, &sleepers);
+  ic_status status =
+      publish_locked(registry, isolate, start, &sleepers, &waste);
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
+  ic_ups_free(&waste);
   return status;
 }
 
@@ -298,11 +316,12 @@ static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
 }
 
 static void remove_locked(ic_registry *registry, ic_isolate *isolate,
-                          ic_ref_list *sleepers) {
+                          ic_ref_list *sleepers, ic_ups_waste *waste) {
   count_ended_locked(registry, isolate);
   bool was_found = isolate->stage != IC_STAGE_RESERVED && isolate->in_map;
   isolate->stage = IC_STAGE_ENDED;
   watch_locked(registry, isolate, 0);
+  ic_ups_end_locked(&registry->ups, isolate, waste, NULL);
   if (isolate->in_map) drop_path_locked(registry, isolate);
   if (was_found) {
     registry->version++;
@@ -327,6 +346,7 @@ static ic_isolate *last_waited_for_locked(const ic_isolate *ended) {
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
                         const char *reason, ic_error *error) {
   ic_ref_list sleepers = {0};
+  ic_ups_waste waste = {0};
   ic_isolate *removed = NULL;  // linked by next_in_bucket, which is free now
   ic_mutex_lock(&registry->mutex);
   if (isolate->stage >= IC_STAGE_LEAVING) {
@@ -341,13 +361,14 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
     isolate = NULL;
   }
   while (isolate) {
-    remove_locked(registry, isolate, &sleepers);
+    remove_locked(registry, isolate, &sleepers, &waste);
     isolate->next_in_bucket = removed;
     removed = isolate;
     isolate = last_waited_for_locked(isolate);
   }
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
+  ic_ups_free(&waste);
   while (removed) {
     ic_isolate *next = removed->next_in_bucket;
     ic_isolate_release(removed);
@@ -356,13 +377,20 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
 }
 
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
-                            unsigned watches) {
+                            unsigned watches, ic_message **missed) {
   ic_status status = IC_OK;
+  ic_ups_waste waste = {0};
+  if (missed) *missed = NULL;
   ic_mutex_lock(&registry->mutex);
   if (isolate->stage != IC_STAGE_ENDED || watches == 0) {
     status = watch_locked(registry, isolate, watches);
   }
+  if (status == IC_OK) {
+    ic_ups_end_locked(&registry->ups, isolate, &waste,
+                      watches & IC_WATCH_UP ? missed : NULL);
+  }
   ic_mutex_unlock(&registry->mutex);
+  ic_ups_free(&waste);
   return status;
 }
 

@@ -10,6 +10,7 @@
 #ifndef IC_REGISTRY_H
 #define IC_REGISTRY_H
 
+#include "core/ups.h"
 #include "core/watch.h"
 
 typedef enum { IC_NODE_UP, IC_NODE_STOPPING, IC_NODE_DOWN } ic_node_state;
@@ -46,6 +47,7 @@ typedef struct {
   ic_watcher *watchers;
   size_t watcher_count;
   size_t watcher_capacity;
+  ic_ups ups;                // not heard yet by those that start
   ic_numbering *numberings;  // the last number given beneath each prefix
   ic_totals totals;          // of those that have ended
   size_t letters;            // events of dead letters that wait to be heard
@@ -66,11 +68,12 @@ ic_status ic_registry_reserve(ic_registry *registry, const char *path,
                               bool is_port, ic_isolate **out);
 
 // Makes [isolate] findable and tells those who watch. [start], which may be
-// NULL, becomes its first message. An isolate watches ups and downs from the
-// beginning, so that none is missed until it has said what it wants.
+// NULL, becomes its first message. Until an isolate has said what it wants
+// (ic_registry_watch) it is told of downs, and ups are noted for it, so that none
+// is missed.
 //
 // Ownership: takes [start] on IC_OK. Errors: IC_DOWN - too late; so it is for an
-// isolate whose supervisor has ended.
+// isolate whose supervisor has ended. IC_MEMORY.
 ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
                               ic_message *start);
 
@@ -83,9 +86,13 @@ ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
                         const char *reason, ic_error *error);
 
-// Sets what [isolate] hears of; 0: nothing more. Errors: IC_MEMORY.
+// Sets what [isolate] hears of; 0: nothing more. At the first time, if that is ups,
+// [missed] gets those since it was published, the oldest first. They come before all
+// that is in its mailbox, but for downs with a lower number ([request]). Else it gets
+// NULL. It may be NULL for who does not start.
+// Ownership: gives [missed]. Errors: IC_MEMORY.
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
-                            unsigned watches);
+                            unsigned watches, ic_message **missed);
 
 // Gives the live isolate or port with [path].
 // Errors: IC_NOT_FOUND, IC_DOWN, IC_INVALID.
