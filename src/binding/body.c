@@ -672,8 +672,11 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   return true;
 }
 
+// Finalizers run in no order that scripts know, so each of them finds all that it
+// uses as it was: what userdata own is let go of behind the last of them.
 static void close_state(ic_lua_body *body) {
   body->running = body->L;
+  body->is_closing = true;
   lua_close(body->L);
   body->running = NULL;
 }

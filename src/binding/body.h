@@ -133,6 +133,7 @@ typedef struct ic_lua_body {
   bool in_turn;
   bool stopping;     // ends after what runs now; base.reason says why
   bool exiting;      // ends in the middle of what runs now
+  bool is_closing;   // its state: the last finalizers run, and nothing is freed
   bool is_confined;  // by a sandbox
   ic_reach reach;    // then: what it may look up, hear of and spawn
 

@@ -214,10 +214,13 @@ void ic_driving_open(lua_State *L) {
                                        {"countLateReply", count_late_reply},
                                        {"isPumping", is_pumping},
                                        {"isIsolate", is_isolate},
-                                       {"pump", pump},
                                        {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
+  if (!((ic_lua_body *)lua_touserdata(L, -2))->is_host) return;
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, pump, 1);
+  lua_setfield(L, -2, "pump");
 }
 
 void ic_driving_open_boot(lua_State *L) {

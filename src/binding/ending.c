@@ -122,6 +122,8 @@ void ic_ending_check_stack(ic_lua_body *body) {
 void *ic_ending_allocate(void *context, void *block, size_t old_size,
                          size_t new_size) {
   ic_lua_body *body = context;
+  // The arena goes as a whole in a moment; until then userdata are on a list.
+  if (new_size == 0 && body->is_closing) return NULL;
   void *result = ic_arena_realloc(body->arena, block, old_size, new_size);
   if (result || new_size == 0) return result;
   ic_isolate *isolate = body->base.isolate;

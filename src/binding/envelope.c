@@ -28,17 +28,19 @@ static void release_message(ic_owned *owned) {
 static int free_envelope(lua_State *L) {
   envelope *some = lua_touserdata(L, 1);
   ic_lua_body *body = ic_body_of(L);
+  if (body->is_closing) return 0;
   if (body->doing.message == some->message) body->doing.message = NULL;
   ic_owned_release(&some->owned);
   return 0;
 }
 
-// By the userdata's size and first word, as refs are told (ref.c).
+// By the userdata's size and first word, as refs are told (ref.c). One that has
+// been finalized is none.
 static envelope *test_envelope(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
   if (lua_rawlen(L, index) != sizeof(envelope)) return NULL;
   envelope *some = lua_touserdata(L, index);
-  return some->type == &envelope_type ? some : NULL;
+  return some->type == &envelope_type && some->message ? some : NULL;
 }
 
 static ic_message *check_message(lua_State *L) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "binding/coroutine.h"
+#include "binding/debugging.h"
 #include "binding/ending.h"
 #include "binding/module.h"
 #include "binding/process.h"
@@ -169,6 +170,7 @@ static int load_common(lua_State *L) {
   luaL_openlibs(L);
   ic_output_install(&body->output, L);
   ic_process_install(L);
+  ic_debugging_install(L);
   ic_ending_install(body, L);
   lua_pushlightuserdata(L, body);
   lua_getglobal(L, LUA_COLIBNAME);

@@ -289,7 +289,7 @@ static void push_core(lua_State *L, ic_lua_body *body) {
   ic_lua_ref_open(L);
   ic_node_open(L);
   ic_sandbox_open(L);
-  ic_simulation_open(L);
+  if (body->is_host) ic_simulation_open(L);
   lua_remove(L, -2);
 }
 

@@ -22,6 +22,7 @@ typedef struct {
 
 static ic_cluster *check_cluster(lua_State *L) {
   cluster_handle *handle = luaL_checkudata(L, 1, CLUSTER_TYPE);
+  if (!handle->cluster) luaL_error(L, "the cluster has been closed");
   return handle->cluster;
 }
 
@@ -46,7 +47,7 @@ static int free_handle(lua_State *L) {
   cluster_handle *handle = lua_touserdata(L, 1);
   ic_lua_body *body = ic_body_of(L);
   if (!body->is_host) {
-    ic_owned_release(&handle->owned);
+    if (!body->is_closing) ic_owned_release(&handle->owned);
   } else if (handle->cluster) {
     // The state is being closed: nobody waits for the isolates any more.
     ic_registry_watch(&handle->cluster->registry, body->base.isolate, 0, NULL);
@@ -489,28 +490,34 @@ static int stats(lua_State *L) {
 }
 
 void ic_node_open(lua_State *L) {
-  static const luaL_Reg functions[] = {
+  static const luaL_Reg functions[] = {{"ownCluster", own_cluster},
+                                       {"defaultSandbox", default_sandbox},
+                                       {"clusterKey", cluster_key},
+                                       {"isUp", is_up},
+                                       {"complaint", complaint},
+                                       {"lookup", lookup},
+                                       {"list", list_refs},
+                                       {"isSettled", is_settled},
+                                       {"version", version},
+                                       {"watch", watch},
+                                       {"spawn", spawn},
+                                       {"beginShutdown", begin_shutdown},
+                                       {"liveIsolates", live_isolates},
+                                       {"stats", stats},
+                                       {NULL, NULL}};
+  static const luaL_Reg host_functions[] = {
       {"newCluster", new_cluster},
-      {"ownCluster", own_cluster},
-      {"defaultSandbox", default_sandbox},
       {"setDefaultSandbox", set_default_sandbox},
-      {"clusterKey", cluster_key},
-      {"isUp", is_up},
-      {"complaint", complaint},
-      {"lookup", lookup},
-      {"list", list_refs},
-      {"isSettled", is_settled},
-      {"version", version},
-      {"watch", watch},
-      {"spawn", spawn},
-      {"beginShutdown", begin_shutdown},
       {"endShutdown", end_shutdown},
       {"shutdownAll", shutdown_all},
-      {"liveIsolates", live_isolates},
-      {"stats", stats},
       {NULL, NULL}};
+  const ic_lua_body *body = lua_touserdata(L, -2);
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);
+  if (body->is_host) {
+    lua_pushvalue(L, -2);
+    luaL_setfuncs(L, host_functions, 1);
+  }
   luaL_newmetatable(L, CLUSTER_TYPE);
   lua_pushvalue(L, -3);
   lua_pushcclosure(L, free_handle, 1);

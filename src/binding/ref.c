@@ -71,12 +71,12 @@ ic_lua_ref *ic_lua_ref_test(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
   if (lua_rawlen(L, index) != sizeof(ic_lua_ref)) return NULL;
   ic_lua_ref *ref = lua_touserdata(L, index);
-  return ref->type == &ref_type ? ref : NULL;
+  return ref->type == &ref_type && ref->isolate ? ref : NULL;
 }
 
 static int free_ref(lua_State *L) {
   ic_lua_ref *ref = lua_touserdata(L, 1);
-  ic_owned_release(&ref->owned);
+  if (!ic_body_of(L)->is_closing) ic_owned_release(&ref->owned);
   return 0;
 }
 
@@ -576,7 +576,8 @@ static int equals(lua_State *L) {
 }
 
 static int to_string(lua_State *L) {
-  ic_lua_ref *ref = luaL_checkudata(L, 1, REF_TYPE);
+  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
+  luaL_argexpected(L, ref, 1, REF_TYPE);
   lua_pushfstring(L, "isolate %s", ref->isolate->path);
   return 1;
 }
@@ -629,12 +630,13 @@ static void make_cache(lua_State *L) {
 }
 
 static void make_type(lua_State *L, int body, int methods) {
-  static const luaL_Reg metamethods[] = {{"__gc", free_ref},
-                                         {"__eq", equals},
-                                         {"__tostring", to_string},
-                                         {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__eq", equals}, {"__tostring", to_string}, {NULL, NULL}};
   luaL_newmetatable(L, REF_TYPE);
   luaL_setfuncs(L, metamethods, 0);
+  lua_pushvalue(L, body);
+  lua_pushcclosure(L, free_ref, 1);
+  lua_setfield(L, -2, "__gc");
   lua_pushvalue(L, body);
   lua_pushvalue(L, methods);
   lua_pushcclosure(L, get_field, 2);

@@ -14,7 +14,7 @@
 typedef struct {
   const void *type;     // tells it from the userdata of others
   ic_owned owned;
-  ic_isolate *isolate;  // counted; NULL only while it is being made
+  ic_isolate *isolate;  // counted; NULL while it is made, and once finalized
   uint64_t request;     // 0: none
   uint64_t watch;       // of the requests to it: where to look first; or 0
 } ic_lua_ref;
@@ -27,7 +27,8 @@ void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
 void ic_lua_ref_push_counted(lua_State *L, ic_lua_body *body,
                              ic_isolate *isolate);
 
-// The ref at [index], or NULL. Stack: [-0, +0], 2 free slots. Never raises.
+// The ref at [index], or NULL; one that has been finalized, and that another
+// finalizer still has, is none. Stack: [-0, +0]. Never raises.
 ic_lua_ref *ic_lua_ref_test(lua_State *L, int index);
 
 // How the values of [body] carry refs.

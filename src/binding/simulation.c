@@ -57,7 +57,9 @@ static int breathe(lua_State *L) {
 
 // trace(handle) -> the lines of what a simulator's isolates did
 static int trace(lua_State *L) {
-  const ic_buffer *text = ic_simulator_trace(simulator_of(L));
+  const ic_simulator *simulator = simulator_of(L);
+  if (!simulator) return luaL_error(L, "the cluster is not simulated");
+  const ic_buffer *text = ic_simulator_trace(simulator);
   lua_pushlstring(L, text->size > 0 ? (const char *)text->bytes : "",
                   text->size);
   return 1;
@@ -93,6 +95,7 @@ static void push_record(lua_State *L, const ic_captured *record) {
 // captureRecords(handle) -> array of records {kind, path, text}
 static int capture_records(lua_State *L) {
   ic_capture *from = ic_node_check_cluster(L)->capture;
+  if (!from) return luaL_error(L, "the cluster captures nothing");
   size_t size = ic_capture_size(from);
   void *copy = lua_newuserdatauv(L, size, 0);
   size = ic_capture_copy(from, copy, size);
