@@ -105,6 +105,31 @@ static void interrupts_leave_only_code_in_the_range(void) {
   CHECK(landed);
 }
 
+static void interrupt_here(const ic_moment *moment) {
+  (void)moment;
+  ic_escape_interrupted(&owner,
+                        &(ic_moment){.instruction = (uintptr_t)code + 50});
+}
+
+// Nobody else interrupts it after the first time.
+static void wait_after_one_interrupt(void) {
+  ic_parker nobody;
+  ic_parker_init(&nobody);
+  ic_thread_interrupt(ic_thread_self());
+  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+  while (ic_now_ns() < deadline_ns)
+    ic_parker_park(&nobody, ic_deadline_ns(1));
+}
+
+static void one_interrupt_is_enough(void) {
+  ic_escape_set_range(code, code + 100);
+  ic_thread_on_interrupt(interrupt_here);
+  for (int i = 0; i < 3; i++) {
+    run_escapable(wait_after_one_interrupt);
+    CHECK(landed);
+  }
+}
+
 static volatile int depth;
 
 __attribute__((noinline)) static int dive(int n) {
@@ -165,6 +190,7 @@ int main(void) {
   RUN(is_not_left_where_that_is_forbidden);
   RUN(an_inner_one_is_left_alone);
   RUN(interrupts_leave_only_code_in_the_range);
+  RUN(one_interrupt_is_enough);
   RUN(the_end_of_the_stack_is_left);
   RUN(the_room_of_a_stack_is_known);
   return check_report("escape");

@@ -168,6 +168,28 @@ static void an_interrupt_reaches_a_thread_that_spins(void) {
   CHECK(atomic_load(&was_here));
 }
 
+static void wait_for_interrupt(void) {
+  int64_t deadline_ns = ic_deadline_ns(20000);
+  ic_parker nobody;
+  ic_parker_init(&nobody);
+  while (!atomic_load(&was_here) && ic_now_ns() < deadline_ns)
+    ic_parker_park(&nobody, ic_deadline_ns(1));
+}
+
+static void a_thread_interrupts_itself(void) {
+  ic_thread_on_interrupt(note_interrupt);
+  is_target = 1;
+  for (int i = 0; i < 3; i++) {
+    atomic_store(&was_here, 0);
+    ic_thread_interrupt_self(IC_NS_PER_MS);
+    wait_for_interrupt();
+    CHECK(atomic_load(&was_here));
+    if (i == 1) ic_thread_leave_self_alone();
+  }
+  ic_thread_leave_self_alone();
+  is_target = 0;
+}
+
 int main(void) {
   RUN(the_clock_goes_forward);
   RUN(a_deadline_is_the_timeout_from_now);
@@ -179,5 +201,6 @@ int main(void) {
   RUN(a_thread_runs_with_its_argument);
   RUN(no_more_threads_is_no_memory);
   RUN(an_interrupt_reaches_a_thread_that_spins);
+  RUN(a_thread_interrupts_itself);
   return check_report("sync");
 }

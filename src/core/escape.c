@@ -2,8 +2,14 @@
 
 #include "core/escape.h"
 
-// An interrupt asks the code to give up by itself; only what does not is left.
-enum { INTERRUPTS_IN_VAIN = 2 };
+enum {
+  // An interrupt asks the code to give up by itself; only what does not is left.
+  INTERRUPTS_IN_VAIN = 2,
+  // Between two, which the thread sees to itself: so it is left within the few ms
+  // that a busy machine lets it run, also where Lua's instructions are rare.
+  INSIST_NS = 200000,
+  INSIST_TIMES = 2000  // then it is in C for long: others' interrupts will do
+};
 
 _Thread_local volatile unsigned ic_escape_forbidden;
 
@@ -27,6 +33,7 @@ void ic_escape_leave(ic_escape *escape) {
   innermost = escape->outer;
   atomic_signal_fence(memory_order_seq_cst);
   ic_escape_forbidden = escape->forbidden;
+  if (escape->interrupts > 0) ic_thread_leave_self_alone();
 }
 
 void ic_escape_land(void) {
@@ -52,13 +59,17 @@ static bool is_in_range(uintptr_t instruction) {
          instruction < atomic_load(&range_end);
 }
 
+static bool may_be_left(const ic_escape *escape, const ic_moment *moment) {
+  return escape->interrupts > INTERRUPTS_IN_VAIN && ic_escape_forbidden == 0 &&
+         is_in_range(moment->instruction) && !ic_stdin_is_mine();
+}
+
 void ic_escape_interrupted(void *owner, const ic_moment *moment) {
   ic_escape *escape = innermost;
   if (!escape || escape->owner != owner) return;
-  if (++escape->interrupts <= INTERRUPTS_IN_VAIN) return;
-  if (ic_escape_forbidden > 0 || !is_in_range(moment->instruction)) return;
-  if (ic_stdin_is_mine()) return;
-  siglongjmp(escape->place, 1);
+  escape->interrupts++;
+  if (may_be_left(escape, moment)) siglongjmp(escape->place, 1);
+  if (escape->interrupts < INSIST_TIMES) ic_thread_interrupt_self(INSIST_NS);
 }
 
 // --- The end of the stack ---------------------------------------------------

@@ -333,3 +333,35 @@ void ic_thread_admit_interrupts(void) {
 void ic_thread_interrupt(ic_thread thread) {
   pthread_kill(thread.thread, INTERRUPT_SIGNAL);
 }
+
+// The kernel's number of the thread's timer; the C library's functions may allocate.
+static _Thread_local volatile bool has_timer;
+static _Thread_local volatile int own_timer;
+
+static bool make_timer(void) {
+  struct sigevent event;
+  int timer;
+  memset(&event, 0, sizeof event);
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = INTERRUPT_SIGNAL;
+  event._sigev_un._tid = (int)syscall(SYS_gettid);
+  if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) {
+    return false;
+  }
+  own_timer = timer;
+  has_timer = true;
+  return true;
+}
+
+void ic_thread_interrupt_self(int64_t after_ns) {
+  if (!has_timer && !make_timer()) return;
+  struct itimerspec once = {.it_value = {.tv_sec = after_ns / NS_PER_SECOND,
+                                         .tv_nsec = after_ns % NS_PER_SECOND}};
+  syscall(SYS_timer_settime, own_timer, 0, &once, NULL);
+}
+
+void ic_thread_leave_self_alone(void) {
+  if (!has_timer) return;
+  has_timer = false;
+  syscall(SYS_timer_delete, own_timer);
+}

@@ -169,4 +169,13 @@ void ic_thread_admit_interrupts(void);
 // [thread] must not have been joined.
 void ic_thread_interrupt(ic_thread thread);
 
+// The calling thread interrupts itself in [after_ns], by a timer of its own: while
+// it does not run, signals of others count as one, and on a busy machine it runs
+// for a few ms now and then. Where the system gives no timer nothing comes.
+// Async-signal-safe.
+void ic_thread_interrupt_self(int64_t after_ns);
+
+// It does so no more, and its timer goes back.
+void ic_thread_leave_self_alone(void);
+
 #endif

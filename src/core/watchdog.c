@@ -9,6 +9,10 @@ enum {
   QUIET_TICKS = 40  // goes on looking for so long when nothing is measured
 };
 
+// A look comes earlier where a budget may be used up before the next tick, but not
+// at once: a thread that has to wait for a core is always just before its end.
+#define SHORTEST_TICK_NS (IC_NS_PER_MS / 2)
+
 // One for each thread that runs isolates with a limit of CPU time.
 struct ic_meter {
   // Whom the thread runs, or NULL. The watchdog marks it while it looks at the
@@ -195,14 +199,24 @@ static int64_t share_of(const ic_meter *meter, const ic_isolate *isolate,
   return is_all || used_ns < tick_ns ? used_ns : tick_ns;
 }
 
+// Of its budget [most_ns] (0: none) the isolate has used [used_ns].
+static void compare_locked(ic_watchdog *watchdog, ic_isolate *isolate,
+                           int64_t most_ns, int64_t used_ns) {
+  if (most_ns == 0) return;
+  int64_t left_ns = most_ns - used_ns;
+  if (left_ns <= 0) {
+    doom_locked(watchdog, isolate, IC_REASON_CPU);
+  } else if (left_ns < watchdog->pause_ns) {
+    watchdog->pause_ns = left_ns;
+  }
+}
+
 static void add_up_locked(ic_meter *meter, ic_isolate *isolate,
                           int64_t now_ns) {
   int64_t used_ns = share_of(meter, isolate, now_ns - meter->seen_ns);
   int64_t total_ns = atomic_fetch_add(&isolate->cpu_used_ns, used_ns) + used_ns;
-  int64_t most_ns = isolate->limits.cpu_total_ns;
-  if (most_ns > 0 && total_ns >= most_ns) {
-    doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
-  }
+  compare_locked(meter->watchdog, isolate, isolate->limits.cpu_total_ns,
+                 total_ns);
 }
 
 // Where the isolate that runs has begun another call since the last look, that has
@@ -213,10 +227,8 @@ static void time_call_locked(ic_meter *meter, ic_isolate *isolate,
     meter->seen_calls = calls;
     meter->began_ns = now_ns;
   }
-  int64_t most_ns = isolate->limits.cpu_ns;
-  if (most_ns > 0 && now_ns - meter->began_ns >= most_ns) {
-    doom_locked(meter->watchdog, isolate, IC_REASON_CPU);
-  }
+  compare_locked(meter->watchdog, isolate, isolate->limits.cpu_ns,
+                 now_ns - meter->began_ns);
 }
 
 // Who runs on the meter's thread, marked; NULL: nobody.
@@ -257,6 +269,7 @@ static bool look_at_all_locked(ic_watchdog *watchdog) {
 
 static bool look(ic_watchdog *watchdog) {
   ic_mutex_lock(&watchdog->mutex);
+  watchdog->pause_ns = TICK_MS * IC_NS_PER_MS;
   bool any = look_at_all_locked(watchdog);
   ic_isolate *gone = poke_all_locked(watchdog);
   any |= watchdog->doomed != NULL;
@@ -277,6 +290,12 @@ static bool fall_asleep(ic_watchdog *watchdog) {
   return !any;
 }
 
+static int64_t next_look_ns(const ic_watchdog *watchdog) {
+  int64_t pause_ns = watchdog->pause_ns;
+  return ic_now_ns() +
+         (pause_ns < SHORTEST_TICK_NS ? SHORTEST_TICK_NS : pause_ns);
+}
+
 static void *run(void *argument) {
   ic_watchdog *watchdog = argument;
   unsigned quiet_ticks = 0;
@@ -284,7 +303,7 @@ static void *run(void *argument) {
     quiet_ticks = look(watchdog) ? 0 : quiet_ticks + 1;
     bool sleeps = quiet_ticks >= QUIET_TICKS && fall_asleep(watchdog);
     ic_parker_park(&watchdog->parker,
-                   sleeps ? IC_NEVER : ic_deadline_ns(TICK_MS));
+                   sleeps ? IC_NEVER : next_look_ns(watchdog));
     atomic_store(&watchdog->sleeps, false);
     if (sleeps) quiet_ticks = 0;
   }

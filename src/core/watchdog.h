@@ -1,8 +1,8 @@
 // watchdog.h - a cluster's thread that acts on single isolates: ends those that
 // are to be killed, whatever they do, and those that are over their CPU time.
 //
-// It looks every TICK_MS while there is anything to look at, and sleeps
-// otherwise. It is started when it is first needed.
+// It looks every TICK_MS while there is anything to look at, sooner near the end of
+// a budget, and sleeps otherwise. It is started when it is first needed.
 //
 // CPU time is measured by looking, so that a message costs no reading of a clock:
 // a thread that runs an isolate with a limit has a meter that says which one, and
@@ -36,6 +36,7 @@ typedef struct {
   ic_thread thread;
   ic_meter *meters;
   ic_isolate *doomed;  // by next_doomed, each counted
+  int64_t pause_ns;    // its thread's: until the next look
 } ic_watchdog;
 
 void ic_watchdog_init(ic_watchdog *watchdog, ic_scheduler *scheduler);
