@@ -305,6 +305,14 @@ describe("An isolate with limits", function()
     assert.equal("cpu", stop.reason)
   end)
 
+  it("has its time in the pool, too, in short turns now and then", function()
+    local stop = runBesideWitnesses(function(context)
+      context:every(0.001, function() end)
+    end, { cpuTotal = 0.005, thread = "shared" })
+
+    assert.equal("cpu", stop.reason)
+  end)
+
   it("sees an error while there is room left, and may go on", function()
     local ref = assert(cluster:spawnIsolate("/saver", function(context)
       local function hoard()

@@ -188,6 +188,51 @@ static void a_life_has_its_time(void) {
   tear_down();
 }
 
+static void spin_for(int64_t time_ns) {
+  int64_t end_ns = ic_now_ns() + time_ns;
+  while (ic_now_ns() < end_ns) {
+  }
+}
+
+static void sleep_for(int64_t time_ns) {
+  ic_parker nobody;
+  ic_parker_init(&nobody);
+  ic_parker_park(&nobody, ic_now_ns() + time_ns);
+}
+
+static void take_a_turn(ic_isolate *isolate, void (*function)(int64_t time_ns),
+                        int64_t time_ns) {
+  ic_meter *meter = ic_watchdog_enter(&cluster->watchdog, isolate);
+  function(time_ns);
+  ic_watchdog_leave(meter);
+}
+
+// Nobody looks: the watchdog has no thread.
+static void turns_of_the_pool_are_added_up_each(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_total_ns = 20 * IC_NS_PER_MS}, true);
+  for (int i = 0; i < 10000 && !atomic_load(&isolate->killed); i++) {
+    take_a_turn(isolate, spin_for, IC_NS_PER_MS / 100);
+  }
+  ic_watchdog_thread_ends(&cluster->watchdog);
+  CHECK(atomic_load(&isolate->killed));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void a_turn_that_sleeps_does_not_count_its_sleep(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_total_ns = 100 * IC_NS_PER_MS}, true);
+  for (int i = 0; i < 3; i++)
+    take_a_turn(isolate, sleep_for, 50 * IC_NS_PER_MS);
+  ic_watchdog_thread_ends(&cluster->watchdog);
+  CHECK(!atomic_load(&isolate->killed));
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
 static void what_has_no_limit_is_not_measured(void) {
   set_up();
   ic_isolate *isolate = start("/a", (ic_limits){0}, false);
@@ -207,6 +252,8 @@ int main(void) {
   RUN(a_call_has_its_time);
   RUN(many_calls_may_take_longer_than_one);
   RUN(a_life_has_its_time);
+  RUN(turns_of_the_pool_are_added_up_each);
+  RUN(a_turn_that_sleeps_does_not_count_its_sleep);
   RUN(what_has_no_limit_is_not_measured);
   return check_report("watchdog");
 }

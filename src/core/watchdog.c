@@ -9,6 +9,9 @@ enum {
   QUIET_TICKS = 40  // goes on looking for so long when nothing is measured
 };
 
+// A turn that has taken longer may have waited for a core.
+#define SHORT_TURN_NS (50 * IC_NS_PER_MS / 1000)
+
 // A look comes earlier where a budget may be used up before the next tick, but not
 // at once: a thread that has to wait for a core is always just before its end.
 #define SHORTEST_TICK_NS (IC_NS_PER_MS / 2)
@@ -21,6 +24,11 @@ struct ic_meter {
   _Atomic uint64_t calls;  // begun by the thread
   ic_watchdog *watchdog;
   ic_thread_clock clock;
+  // The turn of an isolate with a time for its life and without a thread of its
+  // own, written before [runs] by the thread.
+  _Atomic int64_t turn_began_ns;  // the time
+  _Atomic int64_t turn_floor_ns;  // the clock, at least
+  _Atomic int64_t seen_ns;        // the clock at the last look, written by that
   // Guard: the watchdog's mutex.
   ic_meter *next;
   bool is_unused;       // its thread has ended: any may have it
@@ -28,7 +36,6 @@ struct ic_meter {
   uint64_t seen_id;     // who ran at the last look; 0: nobody
   uint64_t seen_calls;  // likewise
   int64_t began_ns;     // what the clock said when that call was first seen
-  int64_t seen_ns;      // at the last look; 0: there was none
 };
 
 static _Thread_local ic_meter *own_meter;
@@ -69,7 +76,10 @@ static ic_meter *find_unused_locked(ic_watchdog *watchdog) {
 static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
   if (own_meter && own_meter->watchdog == watchdog) return own_meter;
   ic_thread_clock clock;
-  if (!ic_thread_get_clock(&clock)) return NULL;
+  int64_t now_ns;
+  if (!ic_thread_get_clock(&clock) || !ic_thread_read_clock(clock, &now_ns)) {
+    return NULL;
+  }
   ic_mutex_lock(&watchdog->mutex);
   ic_meter *meter = find_unused_locked(watchdog);
   if (meter) {
@@ -77,7 +87,8 @@ static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
     bool is_own = !isolate->pool && !isolate->simulator;
     meter->owner = is_own ? isolate : NULL;
     meter->seen_id = 0;
-    meter->seen_ns = 0;
+    atomic_store(&meter->seen_ns, 0);
+    atomic_store(&meter->turn_floor_ns, now_ns);
     meter->clock = clock;
   }
   ic_mutex_unlock(&watchdog->mutex);
@@ -95,6 +106,61 @@ void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
   ic_mutex_unlock(&watchdog->mutex);
 }
 
+// --- The time for a life, in a pool ------------------------------------------
+//
+// To read the thread's clock is a system call, and more than a short turn costs. So
+// the turn is timed by the other clock, and where it was short, that is its CPU time.
+// A longer one may have waited for a core: then the thread's clock is read at its
+// end. What that said at its beginning is not known, but it was no less than at the
+// last reading, here or by a look, and than that with the short turns since.
+
+static bool is_timed(const ic_meter *meter, const ic_isolate *isolate) {
+  return isolate->limits.cpu_total_ns > 0 && !meter->owner;
+}
+
+static int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+static int64_t read_own(const _Atomic int64_t *time) {
+  return atomic_load_explicit(time, memory_order_relaxed);
+}
+
+static void write_own(_Atomic int64_t *time, int64_t to) {
+  atomic_store_explicit(time, to, memory_order_relaxed);
+}
+
+static void begin_turn(ic_meter *meter) {
+  write_own(&meter->turn_floor_ns,
+            larger(read_own(&meter->turn_floor_ns), read_own(&meter->seen_ns)));
+  write_own(&meter->turn_began_ns, ic_now_ns());
+}
+
+static void end_turn(ic_meter *meter, ic_isolate *isolate) {
+  int64_t floor_ns = read_own(&meter->turn_floor_ns);
+  int64_t used_ns = ic_now_ns() - read_own(&meter->turn_began_ns);
+  int64_t clock_ns;
+  if (used_ns > SHORT_TURN_NS &&
+      ic_thread_read_clock(meter->clock, &clock_ns)) {
+    used_ns = smaller(used_ns, larger(clock_ns - floor_ns, 0));
+    floor_ns = clock_ns;
+  } else {
+    floor_ns += used_ns;
+  }
+  write_own(&meter->turn_floor_ns, floor_ns);
+  int64_t total_ns = read_own(&isolate->cpu_used_ns) + used_ns;
+  write_own(&isolate->cpu_used_ns, total_ns);
+  if (total_ns >= isolate->limits.cpu_total_ns) {
+    ic_isolate_condemn(isolate, IC_REASON_CPU);
+  }
+}
+
+// --- Entering and leaving ----------------------------------------------------
+
 // The store into [runs] and the look at [sleeps] pair with fall_asleep's store
 // and its look at every meter: one of both sees the other.
 ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
@@ -104,6 +170,7 @@ ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
   ic_meter *meter = get_meter(watchdog, isolate);
   if (!meter) return NULL;
   ic_watchdog_count_call(meter);
+  if (is_timed(meter, isolate)) begin_turn(meter);
   atomic_store(&meter->runs, isolate);
   if (atomic_load(&watchdog->sleeps)) rouse(watchdog);
   return meter;
@@ -120,6 +187,7 @@ void ic_watchdog_leave(ic_meter *meter) {
     expected = runs;
     ic_thread_relax();
   }
+  if (is_timed(meter, runs)) end_turn(meter, runs);
 }
 
 void ic_watchdog_count_call(ic_meter *meter) {
@@ -189,16 +257,6 @@ ic_status ic_watchdog_kill(ic_watchdog *watchdog, ic_isolate *isolate,
 
 // --- Looking ----------------------------------------------------------------
 
-// How much of what the thread has used since the last look is [isolate]'s. In a
-// pool, where it may have run many in the meantime, it has all of a tick if it is
-// found running: sometimes too much, sometimes nothing, and right on average.
-static int64_t share_of(const ic_meter *meter, const ic_isolate *isolate,
-                        int64_t used_ns) {
-  const int64_t tick_ns = TICK_MS * IC_NS_PER_MS;
-  bool is_all = meter->owner || meter->seen_id == isolate->id;
-  return is_all || used_ns < tick_ns ? used_ns : tick_ns;
-}
-
 // Of its budget [most_ns] (0: none) the isolate has used [used_ns].
 static void compare_locked(ic_watchdog *watchdog, ic_isolate *isolate,
                            int64_t most_ns, int64_t used_ns) {
@@ -211,12 +269,23 @@ static void compare_locked(ic_watchdog *watchdog, ic_isolate *isolate,
   }
 }
 
+// Of an isolate with a thread of its own, all that this has used since the last
+// look, whether it ran just then or slept.
 static void add_up_locked(ic_meter *meter, ic_isolate *isolate,
                           int64_t now_ns) {
-  int64_t used_ns = share_of(meter, isolate, now_ns - meter->seen_ns);
+  int64_t used_ns = now_ns - read_own(&meter->seen_ns);
   int64_t total_ns = atomic_fetch_add(&isolate->cpu_used_ns, used_ns) + used_ns;
   compare_locked(meter->watchdog, isolate, isolate->limits.cpu_total_ns,
                  total_ns);
+}
+
+// Of one without, the turn that it is in comes to what it had before.
+static void time_turn_locked(ic_meter *meter, ic_isolate *isolate,
+                             int64_t now_ns) {
+  int64_t used_ns = smaller(ic_now_ns() - read_own(&meter->turn_began_ns),
+                            now_ns - read_own(&meter->turn_floor_ns));
+  compare_locked(meter->watchdog, isolate, isolate->limits.cpu_total_ns,
+                 read_own(&isolate->cpu_used_ns) + used_ns);
 }
 
 // Where the isolate that runs has begun another call since the last look, that has
@@ -246,11 +315,11 @@ static bool look_locked(ic_meter *meter) {
   if (meter->is_unused) return false;
   uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_acquire);
   ic_isolate *runs = mark(meter);
-  ic_isolate *looked_at = runs ? runs : meter->owner;
   if (ic_thread_read_clock(meter->clock, &now_ns)) {
-    if (looked_at) add_up_locked(meter, looked_at, now_ns);
+    if (meter->owner) add_up_locked(meter, meter->owner, now_ns);
+    if (runs && is_timed(meter, runs)) time_turn_locked(meter, runs, now_ns);
     if (runs) time_call_locked(meter, runs, calls, now_ns);
-    meter->seen_ns = now_ns;
+    atomic_store(&meter->seen_ns, now_ns);
   } else {
     meter->is_unused = !runs;  // a worker that has ended does not say so
   }

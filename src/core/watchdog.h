@@ -11,8 +11,8 @@
 // to be over its time a tick late at most, and never early.
 //
 // What an isolate uses in its whole life is added up look by look: all that its
-// thread has used, whether it runs just then or sleeps; in a pool, what the worker
-// has used since the last look, if it is found running.
+// thread has used, whether it runs just then or sleeps. In a pool it is added up turn
+// by turn, which costs those that have such a limit two readings of the time.
 //
 // In a simulated cluster the driver's thread is measured, while it gives turns.
 //
