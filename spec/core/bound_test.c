@@ -9,6 +9,7 @@
 #include "core/sync.h"
 
 static ic_mailbox mailbox;
+static ic_weight weight;
 
 static ic_message *value(size_t size) {
   ic_message *message = ic_message_new_event(IC_MESSAGE_VALUE);
@@ -20,7 +21,8 @@ static ic_bound *bound_of(size_t messages, size_t bytes, ic_when_full full) {
   ic_limits limits = {
       .mailbox_messages = messages, .mailbox_bytes = bytes, .when_full = full};
   ic_mailbox_init(&mailbox);
-  return ic_bound_new(&limits, NULL);
+  weight = (ic_weight){0};
+  return ic_bound_new(&limits, &weight);
 }
 
 // Pushes a value of [size]; what is dropped is freed and counted.
@@ -41,6 +43,7 @@ static size_t handle_one(ic_bound *bound, ic_message **queue) {
   ic_message *message = *queue;
   if (!message) return 0;
   *queue = message->next;
+  ic_weight_lift(&weight, message);
   if (message->kind == IC_MESSAGE_TOKEN) {
     ic_message_free(message);
     message = ic_bound_redeem(bound);
@@ -265,23 +268,41 @@ static void keep_count(ic_when_full when_full) {
   end(bound, queue);
 }
 
-// What the isolate's state takes is not there for what waits.
-static void is_over_where_there_is_no_memory(void) {
-  _Atomic uint64_t state_bytes = 500000;
-  ic_limits limits = {.memory_bytes = 1000000};
-  ic_mailbox_init(&mailbox);
-  ic_bound *bound = ic_bound_new(&limits, &state_bytes);
+// Where there is no memory for it nobody waits, and the isolate need not end.
+static void is_full_where_there_is_no_memory_to_wait(void) {
+  ic_bound *bound = bound_of(1, 0, IC_WHEN_FULL_WAIT);
+  int dropped = 0, waiting = 0;
+  bool wake, waits = true;
+  weight.most_bytes = 100 * sizeof(ic_message);
+  CHECK(push(bound, 1, &dropped) == IC_OK);
+  while (waits) {
+    ic_message *message = value(1);
+    ic_status status =
+        ic_bound_push_later(bound, &mailbox, message, NULL, &wake, &waits);
+    CHECK(status == (waits ? IC_OK : IC_FULL));
+    if (!waits) ic_message_free(message);
+    waiting += waits;
+  }
+  CHECK(waiting > 10 && waiting < 100);
+  CHECK(!atomic_load(&weight.is_over));
+  end(bound, NULL);
+}
+
+// Tokens weigh, too, the spare ones with them.
+static void weighs_what_it_keeps_apart(void) {
+  ic_bound *bound = bound_of(0, 1000, IC_WHEN_FULL_DROP_OLDEST);
   ic_message *queue = NULL;
-  int dropped = 0, pushed = 0;
-  CHECK(push(bound, 300000, &dropped) == IC_OK);
-  CHECK(handle_one(bound, &queue) == 300000);
-  CHECK(!ic_bound_is_over(bound));
-  while (pushed < 10000 && push(bound, 1, &dropped) == IC_OK)
-    pushed++;
-  CHECK(ic_bound_is_over(bound));
-  CHECK(pushed <= (int)(550000 / sizeof(ic_message)) && pushed > 1000);
-  handle_one(bound, &queue);
-  CHECK(push(bound, 1, &dropped) == IC_GONE);
+  int dropped = 0;
+  weight.most_bytes = 1 << 20;
+  for (int i = 0; i < 100; i++)
+    CHECK(push(bound, 10, &dropped) == IC_OK);
+  CHECK(atomic_load(&weight.mailbox_bytes) >= 200 * sizeof(ic_message));
+  CHECK(push(bound, 1000, &dropped) == IC_OK);
+  CHECK(atomic_load(&weight.mailbox_bytes) >= 100 * sizeof(ic_message));
+  CHECK(handle_one(bound, &queue) == 1000);
+  for (int i = 0; i < 99; i++)
+    CHECK(handle_one(bound, &queue) == 0);
+  CHECK(atomic_load(&weight.mailbox_bytes) == 0);
   end(bound, queue);
 }
 
@@ -307,7 +328,8 @@ int main(void) {
   RUN(lets_wait_in_order);
   RUN(tells_who_waited);
   RUN(takes_a_request_back);
-  RUN(is_over_where_there_is_no_memory);
+  RUN(is_full_where_there_is_no_memory_to_wait);
+  RUN(weighs_what_it_keeps_apart);
   RUN(is_never_exceeded_where_senders_fail);
   RUN(is_never_exceeded_where_senders_wait);
   RUN(is_never_exceeded_where_messages_are_dropped);

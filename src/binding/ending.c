@@ -154,6 +154,11 @@ static void restore_hook(ic_lua_body *body) {
   body->pressed = NULL;
 }
 
+// What waits in the mailbox of one with a limit.
+static size_t waiting_bytes(const ic_lua_body *body) {
+  return atomic_load(&body->base.isolate->weight.mailbox_bytes);
+}
+
 // The hook of a code whose memory is at its threshold.
 static void relieve(lua_State *L, lua_Debug *activation) {
   (void)activation;
@@ -164,7 +169,7 @@ static void relieve(lua_State *L, lua_Debug *activation) {
   size_t soft = ic_limits_soft_bytes(limits);
   lua_gc(L, LUA_GCCOLLECT);
   ic_arena_tidy(body->arena);
-  size_t held = ic_arena_held_bytes(body->arena);
+  size_t held = ic_arena_held_bytes(body->arena) + waiting_bytes(body);
   if (held + STEP_MIN < soft) {
     size_t next = half_way(held, soft);
     ic_arena_set_threshold(body->arena, next < soft ? next : soft);
@@ -202,13 +207,16 @@ static void on_threshold(void *context) {
 }
 
 void ic_ending_set_limits(ic_lua_body *body) {
-  const ic_limits *limits = &body->base.isolate->limits;
+  ic_isolate *isolate = body->base.isolate;
+  const ic_limits *limits = &isolate->limits;
   if (limits->memory_bytes == 0) return;
   size_t soft = ic_limits_soft_bytes(limits);
   ic_arena_limit limit = {.hard_bytes = ic_limits_hard_bytes(limits),
                           .threshold_bytes = half_way(0, soft),
                           .on_threshold = on_threshold,
-                          .context = body};
+                          .context = body,
+                          .other_bytes = &isolate->weight.mailbox_bytes,
+                          .held_bytes = &isolate->weight.state_bytes};
   ic_arena_set_limit(body->arena, &limit);
 }
 

@@ -335,11 +335,20 @@ static bool find_run(ic_arena *arena, size_t size) {
   return false;
 }
 
+// Behind each change of what it holds, for those who share its limit.
+static void note_held(const ic_arena *arena) {
+  if (!arena->limit.held_bytes) return;
+  atomic_store_explicit(arena->limit.held_bytes,
+                        arena->chunk_bytes + arena->large_bytes,
+                        memory_order_relaxed);
+}
+
 // Whether the arena may hold [more].
 static bool may_grow(ic_arena *arena, size_t more) {
   ic_arena_limit *limit = &arena->limit;
   if (limit->hard_bytes == 0) return true;
   size_t held = arena->chunk_bytes + arena->large_bytes;
+  if (limit->other_bytes) held += atomic_load(limit->other_bytes);
   if (held > limit->hard_bytes || more > limit->hard_bytes - held) return false;
   if (held + more > limit->threshold_bytes) {
     limit->threshold_bytes = SIZE_MAX;
@@ -361,6 +370,7 @@ static bool add_chunk(ic_arena *arena) {
   some->next = arena->chunks;
   arena->chunks = some;
   arena->chunk_bytes += CHUNK_BYTES;
+  note_held(arena);
   begin_run(arena, (char *)some + CHUNK_BEGIN,
             end_of(arena, some) - CHUNK_BEGIN);
   return true;
@@ -449,6 +459,7 @@ static void tidy(ic_arena *arena) {
   }
   give_chunks(unused);
   arena->run_bytes = 0;
+  note_held(arena);
 }
 
 static bool is_worth_tidying(const ic_arena *arena) {
@@ -499,6 +510,7 @@ static void *take_large(ic_arena *arena, size_t size) {
   *some = (large){&arena->large, arena->large.next, sizeof *some + size, 0};
   link_large(some);
   arena->large_bytes += size;
+  note_held(arena);
   return some + 1;
 }
 
@@ -507,6 +519,7 @@ static void free_large(ic_arena *arena, void *block, size_t size) {
   some->previous->next = some->next;
   some->next->previous = some->previous;
   arena->large_bytes -= size;
+  note_held(arena);
   ic_block_give(some, some->block_size);
 }
 
@@ -524,6 +537,7 @@ static void *resize_large(ic_arena *arena, void *block, size_t old_size,
   }
   link_large(some);
   arena->large_bytes += new_size - old_size;
+  note_held(arena);
   return some + 1;
 }
 
@@ -670,6 +684,7 @@ bool ic_arena_is_at_home(const ic_arena *arena, void **home,
 
 void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit) {
   arena->limit = *limit;
+  note_held(arena);
 }
 
 void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes) {

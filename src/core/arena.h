@@ -12,6 +12,7 @@
 #ifndef IC_ARENA_H
 #define IC_ARENA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -55,6 +56,10 @@ typedef struct {
   size_t threshold_bytes;
   void (*on_threshold)(void *context);
   void *context;
+  // What others have of the same limit, and where they see what the arena holds;
+  // or NULL, both.
+  const _Atomic size_t *other_bytes;
+  _Atomic size_t *held_bytes;
 } ic_arena_limit;
 void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit);
 void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes);

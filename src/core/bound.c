@@ -1,4 +1,4 @@
-// bound.c - counts under a mutex; lists of messages by their own links.
+// bound.c - counts that are taken before a push; lists of messages by their own links.
 
 #include "core/bound.h"
 
@@ -20,16 +20,15 @@ typedef struct waiter {
 
 struct ic_bound {
   // Written once.
-  size_t most_messages, most_bytes;  // 0: any
+  size_t most_messages, most_bytes;  // 0: any, and not counted
   ic_when_full when_full;
-  size_t most_memory;  // 0: any
-  const _Atomic uint64_t *state_bytes;
+  ic_weight *weight;
 
-  _Atomic bool is_over;  // written with the mutex
+  _Atomic size_t messages, bytes;  // of values
+  _Atomic size_t waiter_count;     // written with the mutex
 
   ic_mutex mutex;  // guard of all that follows
   bool closed;
-  size_t messages, bytes;
   uint64_t dropped;
   list values;  // IC_WHEN_FULL_DROP_OLDEST: oldest first
   size_t spare_tokens;
@@ -57,15 +56,13 @@ static ic_message *shift(list *self) {
   return message;
 }
 
-ic_bound *ic_bound_new(const ic_limits *limits,
-                       const _Atomic uint64_t *state_bytes) {
+ic_bound *ic_bound_new(const ic_limits *limits, ic_weight *weight) {
   ic_bound *bound = calloc(1, sizeof *bound);
   if (!bound) return NULL;
   bound->most_messages = limits->mailbox_messages;
   bound->most_bytes = limits->mailbox_bytes;
   bound->when_full = limits->when_full;
-  bound->most_memory = ic_limits_hard_bytes(limits);
-  bound->state_bytes = state_bytes;
+  bound->weight = weight;
   ic_mutex_init(&bound->mutex);
   list_init(&bound->values);
   bound->waiting_end = &bound->waiting;
@@ -87,51 +84,49 @@ static size_t size_of(const ic_message *message) {
   return message->value_size + message->correlation_size + message->type_size;
 }
 
-static bool fits(const ic_bound *bound, size_t size) {
-  bool in_count =
-      bound->most_messages == 0 || bound->messages < bound->most_messages;
-  bool in_bytes =
-      bound->most_bytes == 0 ||
-      (size <= bound->most_bytes && bound->bytes <= bound->most_bytes - size);
-  return in_count && in_bytes;
+// Takes [by] of a count that is bound to [most], unless that is too much.
+static bool take(_Atomic size_t *count, size_t most, size_t by) {
+  if (most == 0) return true;
+  size_t now = atomic_load(count);
+  do {
+    if (by > most || now > most - by) return false;
+  } while (!atomic_compare_exchange_weak(count, &now, now + by));
+  return true;
+}
+
+static void give(_Atomic size_t *count, size_t most, size_t by) {
+  if (most > 0) atomic_fetch_sub(count, by);
+}
+
+// Takes a place for a value of [size].
+static bool reserve(ic_bound *bound, size_t size) {
+  if (!take(&bound->messages, bound->most_messages, 1)) return false;
+  if (take(&bound->bytes, bound->most_bytes, size)) return true;
+  give(&bound->messages, bound->most_messages, 1);
+  return false;
+}
+
+static void vacate(ic_bound *bound, size_t size) {
+  give(&bound->messages, bound->most_messages, 1);
+  give(&bound->bytes, bound->most_bytes, size);
 }
 
 static bool never_fits(const ic_bound *bound, size_t size) {
   return bound->most_bytes > 0 && size > bound->most_bytes;
 }
 
-static void count_in(ic_bound *bound, size_t size) {
-  bound->messages++;
-  bound->bytes += size;
-}
-
-static void count_out(ic_bound *bound, const ic_message *message) {
-  bound->messages--;
-  bound->bytes -= size_of(message);
-}
-
-// Whether another value of [size] is more than there is memory; then it is over.
-static bool outweighs_locked(ic_bound *bound, size_t size) {
-  if (bound->most_memory == 0) return false;
-  uint64_t state =
-      bound->state_bytes
-          ? atomic_load_explicit(bound->state_bytes, memory_order_relaxed)
-          : 0;
-  uint64_t blocks = (uint64_t)(bound->messages + 1) * sizeof(ic_message);
-  if (state + blocks + bound->bytes + size > bound->most_memory) {
-    atomic_store(&bound->is_over, true);
-  }
-  return atomic_load(&bound->is_over);
-}
-
 // --- Pushing ----------------------------------------------------------------
 
-static ic_status push_locked(ic_bound *bound, ic_mailbox *mailbox,
-                             ic_message *message, bool *wake) {
+// Pushes [message], for which a place is taken.
+static ic_status push_in_place(ic_bound *bound, ic_mailbox *mailbox,
+                               ic_message *message, bool *wake) {
   size_t size = size_of(message);  // the reader's, once it is pushed
-  if (outweighs_locked(bound, size)) return IC_GONE;
-  ic_status status = ic_mailbox_push(mailbox, message, wake);
-  if (status == IC_OK) count_in(bound, size);
+  ic_status status = ic_weight_add(bound->weight, message)
+                         ? ic_mailbox_push(mailbox, message, wake)
+                         : IC_GONE;
+  if (status == IC_OK) return IC_OK;
+  ic_weight_lift(bound->weight, message);
+  vacate(bound, size);
   return status;
 }
 
@@ -140,57 +135,78 @@ static void drop_locked(ic_bound *bound, ic_message *message, list *dropped) {
   append(dropped, message);
 }
 
+// Sees to it that there is a spare token in the mailbox.
+static ic_status add_token_locked(ic_bound *bound, ic_mailbox *mailbox,
+                                  bool *wake) {
+  if (bound->spare_tokens > 0) return IC_OK;
+  ic_message *token = ic_message_new_event(IC_MESSAGE_TOKEN);
+  if (!token) return IC_MEMORY;
+  ic_status status = ic_weight_add(bound->weight, token)
+                         ? ic_mailbox_push(mailbox, token, wake)
+                         : IC_GONE;
+  if (status == IC_OK) {
+    bound->spare_tokens++;
+  } else {
+    ic_weight_lift(bound->weight, token);
+    ic_message_free(token);
+  }
+  return status;
+}
+
+static void drop_first_locked(ic_bound *bound, list *dropped) {
+  ic_message *oldest = shift(&bound->values);
+  ic_weight_lift(bound->weight, oldest);
+  vacate(bound, size_of(oldest));
+  bound->spare_tokens++;
+  drop_locked(bound, oldest, dropped);
+}
+
 static ic_status drop_oldest_locked(ic_bound *bound, ic_mailbox *mailbox,
                                     ic_message *message, bool *wake,
                                     list *dropped) {
   size_t size = size_of(message);
-  if (fits(bound, size) && bound->spare_tokens == 0) {
-    ic_message *token = ic_message_new_event(IC_MESSAGE_TOKEN);
-    if (!token) return IC_MEMORY;
-    ic_status status = ic_mailbox_push(mailbox, token, wake);
-    if (status != IC_OK) {
-      ic_message_free(token);
-      return status;
-    }
-    bound->spare_tokens++;
+  while (!reserve(bound, size))
+    drop_first_locked(bound, dropped);
+  ic_status status = add_token_locked(bound, mailbox, wake);
+  if (status == IC_OK && !ic_weight_add(bound->weight, message))
+    status = IC_GONE;
+  if (status != IC_OK) {
+    vacate(bound, size);
+    return status;
   }
-  while (!fits(bound, size)) {
-    ic_message *oldest = shift(&bound->values);
-    count_out(bound, oldest);
-    bound->spare_tokens++;
-    drop_locked(bound, oldest, dropped);
-  }
-  if (outweighs_locked(bound, size)) return IC_GONE;
   bound->spare_tokens--;
-  count_in(bound, size);
   append(&bound->values, message);
   return IC_OK;
 }
 
 static ic_status choose_locked(ic_bound *bound, ic_mailbox *mailbox,
                                ic_message *message, bool *wake, list *dropped) {
-  size_t size = size_of(message);
-  bool drops = bound->when_full == IC_WHEN_FULL_DROP_OLDEST ||
-               bound->when_full == IC_WHEN_FULL_DROP_NEWEST;
   if (bound->closed) return IC_GONE;
   if (bound->when_full == IC_WHEN_FULL_DROP_OLDEST &&
-      !never_fits(bound, size)) {
+      !never_fits(bound, size_of(message))) {
     return drop_oldest_locked(bound, mailbox, message, wake, dropped);
   }
-  // Nobody overtakes those that wait.
-  if (fits(bound, size) && !bound->waiting) {
-    return push_locked(bound, mailbox, message, wake);
-  }
-  if (!drops) return IC_FULL;
+  if (bound->when_full < IC_WHEN_FULL_DROP_OLDEST) return IC_FULL;
   drop_locked(bound, message, dropped);
   return IC_OK;
 }
 
+// Where values are in the mailbox itself, and nobody is overtaken.
+static bool reserve_at_once(ic_bound *bound, const ic_message *message) {
+  return bound->when_full != IC_WHEN_FULL_DROP_OLDEST &&
+         atomic_load(&bound->waiter_count) == 0 &&
+         reserve(bound, size_of(message));
+}
+
 ic_status ic_bound_push(ic_bound *bound, ic_mailbox *mailbox,
                         ic_message *message, bool *wake, ic_message **dropped) {
+  *wake = false;
+  *dropped = NULL;
+  if (reserve_at_once(bound, message)) {
+    return push_in_place(bound, mailbox, message, wake);
+  }
   list drops;
   list_init(&drops);
-  *wake = false;
   ic_mutex_lock(&bound->mutex);
   ic_status status = choose_locked(bound, mailbox, message, wake, &drops);
   ic_mutex_unlock(&bound->mutex);
@@ -200,32 +216,65 @@ ic_status ic_bound_push(ic_bound *bound, ic_mailbox *mailbox,
 
 // --- Waiting ----------------------------------------------------------------
 
-ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
-                              ic_message *message, ic_message *notice,
-                              bool *wake, bool *waits) {
-  waiter *new = malloc(sizeof *new);
-  if (!new) return IC_MEMORY;
-  *new = (waiter){NULL, message, notice};
-  *wake = *waits = false;
-  ic_mutex_lock(&bound->mutex);
-  ic_status status = choose_locked(bound, mailbox, message, wake, NULL);
-  if (status == IC_FULL && !never_fits(bound, size_of(message))) {
-    *waits = true;
-    *bound->waiting_end = new;
-    bound->waiting_end = &new->next;
-    status = IC_OK;
-  }
-  ic_mutex_unlock(&bound->mutex);
-  if (!*waits) free(new);
-  return status;
-}
-
 // Unlinks the waiter behind [link], and frees it.
 static void remove_waiter_locked(ic_bound *bound, waiter **link) {
   waiter *old = *link;
   *link = old->next;
   if (!*link) bound->waiting_end = link;
+  atomic_fetch_sub(&bound->waiter_count, 1);
   free(old);
+}
+
+static void add_waiter_locked(ic_bound *bound, waiter *new) {
+  new->next = NULL;
+  *bound->waiting_end = new;
+  bound->waiting_end = &new->next;
+  atomic_fetch_add(&bound->waiter_count, 1);
+}
+
+// The first of those that wait is pushed, for whom a place is taken.
+static ic_status push_first_locked(ic_bound *bound, ic_mailbox *mailbox,
+                                   bool *wake) {
+  ic_message *message = bound->waiting->message;
+  size_t size = size_of(message);
+  ic_status status = ic_mailbox_push(mailbox, message, wake);
+  if (status == IC_OK) {
+    remove_waiter_locked(bound, &bound->waiting);
+  } else {
+    vacate(bound, size);
+  }
+  return status;
+}
+
+// Others that wait before it are for who makes room.
+static ic_status wait_locked(ic_bound *bound, ic_mailbox *mailbox, waiter *new,
+                             bool *wake, bool *waits) {
+  if (bound->closed) return IC_GONE;
+  size_t size = size_of(new->message);
+  if (never_fits(bound, size)) return IC_FULL;
+  if (!ic_weight_try(bound->weight, new->message)) return IC_FULL;
+  add_waiter_locked(bound, new);
+  *waits = true;
+  if (bound->waiting != new || !reserve(bound, size)) return IC_OK;
+  *waits = push_first_locked(bound, mailbox, wake) != IC_OK;
+  return IC_OK;
+}
+
+ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
+                              ic_message *message, ic_message *notice,
+                              bool *wake, bool *waits) {
+  *wake = *waits = false;
+  if (reserve_at_once(bound, message)) {
+    return push_in_place(bound, mailbox, message, wake);
+  }
+  waiter *new = malloc(sizeof *new);
+  if (!new) return IC_MEMORY;
+  *new = (waiter){NULL, message, notice};
+  ic_mutex_lock(&bound->mutex);
+  ic_status status = wait_locked(bound, mailbox, new, wake, waits);
+  ic_mutex_unlock(&bound->mutex);
+  if (status != IC_OK) free(new);
+  return status;
 }
 
 static void give_notice(ic_message *notice, ic_status status, list *notices) {
@@ -234,19 +283,23 @@ static void give_notice(ic_message *notice, ic_status status, list *notices) {
   append(notices, notice);
 }
 
+static void serve_locked(ic_bound *bound, ic_mailbox *mailbox, list *notices) {
+  while (bound->waiting && reserve(bound, size_of(bound->waiting->message))) {
+    ic_message *notice = bound->waiting->notice;
+    bool wake;  // nobody sleeps: the reader is who calls
+    if (push_first_locked(bound, mailbox, &wake) != IC_OK) break;
+    give_notice(notice, IC_OK, notices);
+  }
+}
+
 ic_message *ic_bound_make_room(ic_bound *bound, ic_mailbox *mailbox,
                                const ic_message *message) {
   list notices;
+  vacate(bound, size_of(message));
+  if (atomic_load(&bound->waiter_count) == 0) return NULL;
   list_init(&notices);
   ic_mutex_lock(&bound->mutex);
-  count_out(bound, message);
-  while (bound->waiting && fits(bound, size_of(bound->waiting->message))) {
-    waiter first = *bound->waiting;
-    bool wake;  // nobody sleeps: the reader is who calls
-    if (push_locked(bound, mailbox, first.message, &wake) != IC_OK) break;
-    give_notice(first.notice, IC_OK, &notices);
-    remove_waiter_locked(bound, &bound->waiting);
-  }
+  serve_locked(bound, mailbox, &notices);
   ic_mutex_unlock(&bound->mutex);
   return notices.first;
 }
@@ -265,6 +318,7 @@ ic_message *ic_bound_withdraw(ic_bound *bound, const ic_isolate *asker,
     break;
   }
   ic_mutex_unlock(&bound->mutex);
+  if (found) ic_weight_lift(bound->weight, found);
   return found;
 }
 
@@ -274,7 +328,8 @@ ic_message *ic_bound_redeem(ic_bound *bound) {
   ic_mutex_lock(&bound->mutex);
   ic_message *value = shift(&bound->values);
   if (value) {
-    count_out(bound, value);
+    ic_weight_lift(bound->weight, value);
+    vacate(bound, size_of(value));
   } else if (bound->spare_tokens > 0) {
     bound->spare_tokens--;
   }
@@ -299,10 +354,6 @@ ic_message *ic_bound_close(ic_bound *bound, ic_message **notices) {
   ic_mutex_unlock(&bound->mutex);
   *notices = told.first;
   return left.first;
-}
-
-bool ic_bound_is_over(const ic_bound *bound) {
-  return atomic_load(&bound->is_over);
 }
 
 uint64_t ic_bound_dropped(ic_bound *bound) {

@@ -2,21 +2,25 @@
 //
 // Values count, from the push until the isolate handles them; what else comes
 // (replies, ends, a shutdown) always passes. Where there is no bound, none of this
-// is there. Where there is one, pushing and handling take its mutex, so the count
-// is exact and no bound is ever exceeded. What by itself is larger than the bound
-// is full at once, also where others would wait.
+// is there. The count is exact, and no bound is ever exceeded: a place is taken
+// before the push. What by itself is larger than the bound is full at once, also
+// where others would wait.
+//
+// What waits for room weighs, too (weight.h); but where there is no memory for it, it
+// does not wait, and the isolate is not over.
+//
+// Where there is room, pushing and handling take no lock. The mutex guards the lists:
 //
 // A value that is dropped for a newer one can't be taken out of the mailbox's
 // chain. So with IC_WHEN_FULL_DROP_OLDEST the mailbox holds tokens, each of which stands for
 // one value, and the values wait here. A token whose value was dropped stands for
 // the next one; it is spare as long as there is none.
 //
-// With a limit of memory the blocks of those values weigh, and with the isolate's
-// state, as of its last turn, they never weigh more than that: at the value that
-// would make it so the bound is over for good, and the isolate is to be ended.
-//
 // Senders that wait have their messages here, in order; each is moved into the
-// mailbox by the one that makes room.
+// mailbox by the one that makes room. A sender first counts itself among those that
+// wait, and then looks for room; who makes room gives up the place first, and then
+// looks whether anybody waits. So one of both sees the other (all four are
+// sequentially consistent).
 //
 // Threads: any. Its mutex is taken under no other, and only the mailbox's head is
 // changed under it.
@@ -26,14 +30,13 @@
 
 #include "core/limits.h"
 #include "core/mailbox.h"
-#include "core/message.h"
+#include "core/weight.h"
 
 typedef struct ic_bound ic_bound;
 
-// NULL: no memory. [limits] have a bound of messages or bytes, or of memory, of
-// which [state_bytes] (may be NULL; outlives the bound) are in use.
-ic_bound *ic_bound_new(const ic_limits *limits,
-                       const _Atomic uint64_t *state_bytes);
+// NULL: no memory. [limits] have a bound of messages or bytes; [weight] is the
+// isolate's, and outlives the bound.
+ic_bound *ic_bound_new(const ic_limits *limits, ic_weight *weight);
 
 // Frees what is left in there too. NULL is allowed.
 void ic_bound_free(ic_bound *bound);
@@ -55,8 +58,8 @@ ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
                               ic_message *message, ic_message *notice,
                               bool *wake, bool *waits);
 
-// The value [message] is about to be handled: there is room. What waited is
-// pushed; gives the notices of those, linked by next.
+// The value [message], which weighs no more, is about to be handled: there is room.
+// What waited is pushed; gives the notices of those, linked by next.
 // Threads: the reader.
 ic_message *ic_bound_make_room(ic_bound *bound, ic_mailbox *mailbox,
                                const ic_message *message);
@@ -71,9 +74,6 @@ ic_message *ic_bound_withdraw(ic_bound *bound, const ic_isolate *asker,
 // Refuses all from now on. Gives the values that were in here, and the [notices],
 // whose status is IC_GONE.
 ic_message *ic_bound_close(ic_bound *bound, ic_message **notices);
-
-// Whether it was, once, to hold more than there is memory.
-bool ic_bound_is_over(const ic_bound *bound);
 
 // How many values have been dropped.
 uint64_t ic_bound_dropped(ic_bound *bound);

@@ -306,9 +306,9 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   isolate->life = &life;
   isolate->limits = start->limits;
   const ic_limits *limits = &start->limits;
-  if (limits->mailbox_messages > 0 || limits->mailbox_bytes > 0 ||
-      limits->memory_bytes > 0) {
-    isolate->bound = ic_bound_new(limits, &isolate->memory_bytes);
+  ic_weight_init(&isolate->weight, ic_limits_hard_bytes(limits));
+  if (limits->mailbox_messages > 0 || limits->mailbox_bytes > 0) {
+    isolate->bound = ic_bound_new(limits, &isolate->weight);
     if (!isolate->bound) return IC_MEMORY;
   }
   isolate->properties = start->properties;

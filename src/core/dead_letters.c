@@ -46,12 +46,8 @@ static bool tell_locked(ic_registry *registry, ic_isolate *listener,
     registry->letters_missed++;
     return false;
   }
-  bool must_wake;
   address_locked(registry, to, letter, reason);
-  if (ic_mailbox_push(&listener->mailbox, letter, &must_wake) == IC_OK) {
-    *wake |= must_wake;
-    return true;
-  }
+  if (ic_isolate_put(listener, letter, wake) == IC_OK) return true;
   registry->letters--;
   registry->letter_bytes -= letter->value_size;
   return false;

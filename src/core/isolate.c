@@ -121,7 +121,7 @@ static void give_notices(ic_message *notices) {
 }
 
 static void end_if_outgrown(ic_isolate *isolate) {
-  if (!ic_bound_is_over(isolate->bound)) return;
+  if (!atomic_load(&isolate->weight.is_over)) return;
   if (!atomic_load(&isolate->killed)) isolate->life->outgrow(isolate);
 }
 
@@ -150,6 +150,7 @@ ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
 }
 
 ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
+  ic_weight_lift(&isolate->weight, message);
   if (!isolate->bound) return message;
   if (message->kind == IC_MESSAGE_TOKEN) {
     ic_message_free(message);
@@ -158,7 +159,6 @@ ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
   if (message->kind == IC_MESSAGE_VALUE) {
     give_notices(
         ic_bound_make_room(isolate->bound, &isolate->mailbox, message));
-    end_if_outgrown(isolate);
   }
   return message;
 }
@@ -175,13 +175,34 @@ ic_message *ic_isolate_close(ic_isolate *isolate) {
   return chain;
 }
 
+// What says whether to load is taken before there is a state, and never admitted.
+static bool has_weight(const ic_message *message) {
+  return message->kind != IC_MESSAGE_LOAD && message->kind != IC_MESSAGE_CANCEL;
+}
+
+ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
+  bool must_wake;
+  if (has_weight(message) && !ic_weight_add(&to->weight, message)) {
+    *wake |= ic_mailbox_rouse(&to->mailbox);
+    return IC_GONE;
+  }
+  ic_status status = ic_mailbox_push(&to->mailbox, message, &must_wake);
+  if (status == IC_OK) {
+    *wake |= must_wake;
+  } else {
+    ic_weight_lift(&to->weight, message);
+  }
+  return status;
+}
+
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
   if (to->bound && message->kind == IC_MESSAGE_VALUE) {
     return push_bounded(to, message);
   }
-  bool wake;
-  ic_status status = ic_mailbox_push(&to->mailbox, message, &wake);
-  if (status == IC_OK && wake) ic_isolate_wake(to);
+  bool wake = false;
+  ic_status status = ic_isolate_put(to, message, &wake);
+  if (wake) ic_isolate_wake(to);
+  if (status == IC_GONE) end_if_outgrown(to);
   return status;
 }
 

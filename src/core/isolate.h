@@ -151,7 +151,7 @@ struct ic_isolate {
   ic_cluster *cluster;     // counted by the isolate until it has ended
   ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
 
-  ic_bound *bound;         // of the mailbox and its memory, or NULL
+  ic_bound *bound;         // of the mailbox, or NULL
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
   // What senders write to is in cache lines of its own, so that they don't slow
@@ -159,6 +159,7 @@ struct ic_isolate {
   char apart_from_above[IC_CACHE_LINE];
   _Atomic uint32_t users;
   ic_mailbox mailbox;
+  ic_weight weight;
   ic_parker parker;
   char apart_from_below[IC_CACHE_LINE];
 
@@ -248,6 +249,20 @@ void ic_isolate_release_many(ic_isolate *isolate, uint32_t count);
 // Errors: IC_GONE, also where that ended [to] for its limit of memory; where there
 //         is a bound, IC_FULL and IC_MEMORY.
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message);
+
+// Likewise for a message that is no value, where the caller can't wake now: [wake]
+// is set where [to] is to be woken, then or on an error, and else left as it is.
+// Errors: IC_GONE, also where there is no memory for it: then [to] ends in its next
+//         turn.
+ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake);
+
+// Notes that the isolate is to end, if more has come than it has memory for.
+// Threads: any.
+static inline void ic_isolate_weigh(ic_isolate *isolate) {
+  if (atomic_load_explicit(&isolate->weight.is_over, memory_order_relaxed)) {
+    ic_isolate_condemn(isolate, IC_REASON_MEMORY);
+  }
+}
 
 // Likewise where that gave IC_FULL and ic_bound_waits: with IC_OK and [waits] it
 // is pushed as soon as there is room. [notice], a message of kind ROOM or NULL,

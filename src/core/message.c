@@ -104,6 +104,11 @@ void ic_message_free(ic_message *message) {
   ic_block_give(message, (size_t)message->block_units * IC_BLOCK_UNIT);
 }
 
+size_t ic_message_bytes_apart(const ic_message *message) {
+  size_t built = message->builder ? message->builder->bytes.capacity : 0;
+  return built + message->refs.capacity * sizeof *message->refs.items;
+}
+
 void ic_message_free_chain(ic_message *chain) {
   while (chain) {
     ic_message *next = chain->next;

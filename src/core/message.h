@@ -19,6 +19,7 @@
 #ifndef IC_MESSAGE_H
 #define IC_MESSAGE_H
 
+#include "core/block.h"
 #include "core/buffer.h"
 #include "isolate_cluster.h"
 
@@ -74,6 +75,7 @@ struct ic_message {
   ic_message_kind kind : 8;
   ic_status status : 8;
   bool was_sent;         // so it can't be sent once more
+  bool is_weighed;       // as memory of its receiver; see weight.h
   uint32_t block_units;  // of the block that begins with this header
   uint32_t correlation_size;
   uint32_t type_size;  // with its NUL; 0: none
@@ -115,6 +117,16 @@ void ic_message_placed(ic_message *message);
 // A message with the same value and refs, and no envelope.
 // Errors: IC_INVALID - [message] is incomplete; IC_MEMORY.
 ic_status ic_message_copy(const ic_message *message, ic_message **out);
+
+// What it takes besides its block.
+size_t ic_message_bytes_apart(const ic_message *message);
+
+// How much memory it takes, its block as a whole.
+static inline size_t ic_message_weight(const ic_message *message) {
+  bool is_one_block = !message->builder && message->refs.capacity == 0;
+  return (size_t)message->block_units * IC_BLOCK_UNIT +
+         (is_one_block ? 0 : ic_message_bytes_apart(message));
+}
 
 // Frees every message of a chain.
 void ic_message_free_chain(ic_message *chain);

@@ -129,10 +129,9 @@ static ic_status generate_locked(ic_registry *registry, const char *prefix,
 // Pushes [message] to [to]; whoever has to be woken goes into [sleepers].
 static void push_locked(ic_isolate *to, ic_message *message,
                         ic_ref_list *sleepers) {
-  bool wake;
-  if (ic_mailbox_push(&to->mailbox, message, &wake) != IC_OK) {
-    ic_message_free(message);
-  } else if (wake && ic_ref_list_add(sleepers, to) != IC_OK) {
+  bool wake = false;
+  if (ic_isolate_put(to, message, &wake) != IC_OK) ic_message_free(message);
+  if (wake && ic_ref_list_add(sleepers, to) != IC_OK) {
     ic_isolate_wake(to);  // no memory to remember it: then under the mutex
   }
 }

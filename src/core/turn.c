@@ -53,6 +53,7 @@ static void end(ic_isolate *isolate) {
 static ic_turn_outcome run(ic_isolate *isolate, ic_message *chain,
                            int64_t *deadline_ns) {
   *deadline_ns = IC_NEVER;
+  ic_isolate_weigh(isolate);
   // Abandoned: nothing will ever come, and nobody asks for it any more.
   if (!chain && ic_mailbox_is_closed(&isolate->mailbox)) return IC_TURN_OVER;
   if (!isolate->has_begun) {

@@ -1,0 +1,11 @@
+// weight.c - what is not done for each message.
+
+#include "core/weight.h"
+
+void ic_weight_init(ic_weight *self, size_t bytes) {
+  *self = (ic_weight){.most_bytes = bytes};
+}
+
+void ic_weight_exceed(ic_weight *self) {
+  atomic_store(&self->is_over, true);
+}
