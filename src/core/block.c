@@ -458,11 +458,41 @@ static void *take_warm(size_t bytes) {
   return some;
 }
 
+// Takes out the oldest, until no more than [most_bytes] are left.
+static warm_block *cool_locked(size_t most_bytes) {
+  warm_block *doomed = NULL;
+  while (warm.bytes > most_bytes) {
+    warm_block *oldest = warm.oldest;
+    unlink_warm_locked(oldest);
+    oldest->next = doomed;
+    doomed = oldest;
+  }
+  return doomed;
+}
+
+static void unmap_all(warm_block *doomed) {
+  while (doomed) {
+    warm_block *next = doomed->next;
+    munmap(doomed, doomed->bytes);
+    doomed = next;
+  }
+}
+
+// What is mapped anew takes the place of warm blocks, which nobody had a use for: so
+// who asks for larger and larger ones does not leave all the smaller ones behind.
+static void make_place(size_t bytes) {
+  ic_mutex_lock(&warm.mutex);
+  warm_block *doomed = cool_locked(warm.bytes > bytes ? warm.bytes - bytes : 0);
+  ic_mutex_unlock(&warm.mutex);
+  unmap_all(doomed);
+}
+
 static void *take_large(size_t size) {
   if (size > SIZE_MAX - PAGE) return NULL;
   size_t bytes = mapped_bytes(size);
   void *block = take_warm(bytes);
   if (block) return block;
+  make_place(bytes);
   block = map(bytes);
   if (block) populate(block, size);
   return block;
@@ -474,21 +504,11 @@ static void give_large(void *block, size_t size) {
     munmap(block, bytes);
     return;
   }
-  warm_block *doomed = NULL;
   ic_mutex_lock(&warm.mutex);
   link_warm_locked(block, bytes);
-  while (warm.bytes > IC_BLOCK_CACHE_BYTES) {
-    warm_block *oldest = warm.oldest;
-    unlink_warm_locked(oldest);
-    oldest->next = doomed;
-    doomed = oldest;
-  }
+  warm_block *doomed = cool_locked(IC_BLOCK_CACHE_BYTES);
   ic_mutex_unlock(&warm.mutex);
-  while (doomed) {
-    warm_block *next = doomed->next;
-    munmap(doomed, doomed->bytes);
-    doomed = next;
-  }
+  unmap_all(doomed);
 }
 
 // A warm block is worth a copy; else the system moves the pages.
@@ -502,6 +522,7 @@ static void *resize_large(void *block, size_t old_size, size_t new_size) {
     give_large(block, old_size);
     return moved;
   }
+  if (bytes > old_bytes) make_place(bytes - old_bytes);
   moved = mremap(block, old_bytes, bytes, MREMAP_MAYMOVE);
   if (moved == MAP_FAILED) return NULL;
   if (new_size > old_size) {

@@ -6,7 +6,7 @@ enum { ROOM_BYTES = 256 << 10 };  // between the two
 
 size_t ic_limits_hard_bytes(const ic_limits *limits) {
   size_t bytes = limits->memory_bytes;
-  return bytes > SIZE_MAX / 2 ? SIZE_MAX : bytes + bytes / 20;
+  return bytes > SIZE_MAX / 2 ? SIZE_MAX : bytes + bytes / 32;
 }
 
 size_t ic_limits_soft_bytes(const ic_limits *limits) {

@@ -1,8 +1,9 @@
 // limits.h - how the limits of the public header are kept.
 //
 // Memory: past the limit the script gets an error that it can catch; at the hard
-// limit, a twentieth above, the isolate ends. A small limit has its error
-// earlier, so that there is room for it.
+// limit, a thirty-second above, the isolate ends: with its thread, and what lies
+// about in blocks, it stays below a twentieth. A small limit has its error earlier,
+// so that there is room for it.
 
 #ifndef IC_LIMITS_H
 #define IC_LIMITS_H
