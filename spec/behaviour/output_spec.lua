@@ -305,3 +305,86 @@ describe("os.execute of an isolate", function()
     assertTwice("false\n", [[ print((pcall(os.execute, {}))) ]])
   end)
 end)
+
+describe("io.popen of an isolate", function()
+  local Probe = require "spec.support.probe"
+  local probe
+
+  before_each(function() probe = Probe.new() end)
+  after_each(Probe.close)
+
+  it("reads, writes and tells how the program ended", function()
+    local seen = probe:inside(function()
+      local reader = io.popen "echo hi; exit 3"
+      local writer = io.popen("read word; test $word = hi", "w")
+      writer:write "hi\n"
+      return { reader:read "a", { reader:close() }, { writer:close() },
+        io.type(reader), (pcall(io.popen, "true", "rw")),
+        (pcall(reader.read, reader)) }
+    end)
+
+    assert.same({ "hi\n", { nil, "exit", 3 }, { true, "exit", 0 },
+      "closed file", false, false }, seen)
+  end)
+
+  it("fails to write to a program that has ended", function()
+    local failed = probe:inside(function()
+      local program = io.popen("exec 0<&-; true", "w")
+      program:setvbuf "no"
+      local written, text
+      repeat written, text = program:write(("x"):rep(4096)) until not written
+      program:close()
+      return text
+    end)
+
+    assert.matches("Broken pipe", failed)
+  end)
+
+  it("ends its program where the isolate is ended by force", function()
+    local ref = assert(probe.cluster:spawnIsolate(function()
+      local program = io.popen("exec sleep 1000", "w")
+      program:write "something that nobody reads"
+      while true do end
+    end, nil, { cpu = 0.05 }))
+
+    assert.equal("cpu", probe:reasonOf(ref))
+  end)
+end)
+
+describe("os.setlocale of an isolate", function()
+  it("tells the process's locale, and leaves it", function()
+    local result = command.run [[
+      local IsolateCluster = require "isolate_cluster"
+      local cluster = IsolateCluster.singleNode()
+      cluster:spawnIsolate(function(context)
+        print(os.setlocale(), os.setlocale(nil, "time"))
+        print(os.setlocale "C.UTF-8", os.setlocale("", "numeric"))
+        print((pcall(os.setlocale, nil, "taste")))
+      end)
+      cluster:wait()
+      print(os.setlocale())
+    ]]
+
+    assert.equal("C\tC\nnil\tnil\nfalse\nC\n", result.stdout)
+  end)
+end)
+
+describe("the process's own output", function()
+  it("ends the process where nobody reads it any more", function()
+    local result = command.run [[
+      local script = io.open("flood.lua", "w")
+      script:write [=[
+        local IsolateCluster = require "isolate_cluster"
+        local cluster = IsolateCluster.singleNode()
+        cluster:spawnIsolate(function() while true do print "line" end end)
+        cluster:wait()
+      ]=]
+      script:close()
+      local program = io.popen(
+        "\"$ISOLATE_CLUSTER_COMMAND\" run flood.lua | head -n 1; echo over")
+      print(program:read "l", program:read "l")
+    ]]
+
+    assert.equal("line\tover\n", result.stdout)
+  end)
+end)

@@ -142,7 +142,7 @@ static void note_interrupt(const ic_moment *moment) {
 
 static void *spin_until_interrupted(void *ready) {
   is_target = 1;
-  ic_thread_admit_interrupts();
+  ic_thread_prepare_signals();
   ic_parker_unpark(ready);
   while (!atomic_load(&was_here)) {
   }

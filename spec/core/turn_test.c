@@ -131,7 +131,7 @@ static void is_over_when_its_mailbox_is_closed(void) {
 }
 
 static void interrupt_myself(void) {
-  ic_thread_admit_interrupts();
+  ic_thread_prepare_signals();
   ic_thread_interrupt(ic_thread_self());
 }
 

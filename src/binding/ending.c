@@ -271,71 +271,6 @@ static void wrap_searchers(lua_State *L, ic_lua_body *body) {
   lua_pop(L, 2);
 }
 
-// --- Files ------------------------------------------------------------------
-
-// A stream that the io library has opened, and how that closes it.
-typedef struct {
-  ic_owned owned;
-  FILE *file;
-  lua_CFunction close;
-} open_file;
-
-static void close_file(ic_owned *owned) {
-  fclose(((open_file *)owned)->file);
-  free(owned);
-}
-
-static int close_stream(lua_State *L) {
-  luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  ic_lua_body *body = ic_ending_body_of(L);
-  ic_owned *ring = &body->owned;
-  for (ic_owned *at = ring->next; at != ring; at = at->next) {
-    open_file *opened = (open_file *)at;
-    if (at->release != close_file || opened->file != stream->f) continue;
-    lua_CFunction close = opened->close;
-    at->previous->next = at->next;
-    at->next->previous = at->previous;
-    free(opened);
-    return close(L);
-  }
-  return 0;
-}
-
-// Calls a function of the io library in its own place, so that its complaints are
-// the same, and notes the stream that it opened.
-static int open_stream(lua_State *L) {
-  ic_lua_body *body = ic_body_of(L);
-  lua_CFunction function = lua_tocfunction(L, lua_upvalueindex(2));
-  int results = function(L);
-  for (int i = 1; i <= results; i++) {
-    luaL_Stream *stream = luaL_testudata(L, -i, LUA_FILEHANDLE);
-    bool is_new = stream && stream->closef && stream->closef != close_stream;
-    if (!is_new || stream->f == body->output.out.file ||
-        stream->f == body->output.err.file || stream->f == stdin) {
-      continue;
-    }
-    open_file *opened = malloc(sizeof *opened);
-    if (!opened) continue;
-    opened->file = stream->f;
-    opened->close = stream->closef;
-    ic_owned_add(&body->owned, &opened->owned, close_file);
-    stream->closef = close_stream;
-  }
-  return results;
-}
-
-static void wrap_openers(lua_State *L, ic_lua_body *body) {
-  static const char *const names[] = {"open",  "popen", "tmpfile",
-                                      "lines", "input", "output"};
-  lua_getglobal(L, "io");
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    lua_getfield(L, -1, names[i]);
-    wrap_top(L, body, open_stream);
-    lua_setfield(L, -2, names[i]);
-  }
-  lua_pop(L, 1);
-}
-
 // --- All of it --------------------------------------------------------------
 
 // Where Lua's code is: between its first and its last function. They come from one
@@ -374,5 +309,4 @@ void ic_ending_install(ic_lua_body *body, lua_State *L) {
   lua_pushlightuserdata(L, body);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &body_key);
   wrap_searchers(L, body);
-  wrap_openers(L, body);
 }

@@ -34,8 +34,7 @@ void ic_ending_press(ic_lua_body *body, lua_State *L);
 void ic_ending_check_stack(ic_lua_body *body);
 
 // Makes functions of C that are not ours known where they are loaded, as their code
-// is not to be left; and files, that they are closed. Stack: [-0, +0]. Raises
-// memory errors.
+// is not to be left. Stack: [-0, +0]. Raises memory errors.
 void ic_ending_install(ic_lua_body *body, lua_State *L);
 
 // Pushes the loader of a C module that the program has registered. Stack: [-0, +1].

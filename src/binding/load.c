@@ -11,6 +11,7 @@
 #include "binding/coroutine.h"
 #include "binding/debugging.h"
 #include "binding/ending.h"
+#include "binding/files.h"
 #include "binding/module.h"
 #include "binding/process.h"
 #include "binding/sandbox.h"
@@ -170,8 +171,10 @@ static int load_common(lua_State *L) {
   luaL_openlibs(L);
   ic_output_install(&body->output, L);
   ic_process_install(L);
+  ic_process_protect(L);
   ic_debugging_install(L);
   ic_ending_install(body, L);
+  ic_files_install(L, body);
   lua_pushlightuserdata(L, body);
   lua_getglobal(L, LUA_COLIBNAME);
   ic_coroutine_open(L);

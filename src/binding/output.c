@@ -5,9 +5,12 @@
 
 #include "binding/output.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/sync.h"
 
 // A line that grows beyond this is let go in pieces.
 enum { LONGEST_LINE = 1 << 20 };
@@ -48,10 +51,13 @@ static void emit(ic_output_stream *stream, const char *bytes, size_t size) {
     return;
   }
   flockfile(stream->target);
+  errno = 0;  // fwrite takes for written what it could not flush
   if (stream->size > 0) fwrite(stream->line, 1, stream->size, stream->target);
   if (size > 0) fwrite(bytes, 1, size, stream->target);
+  int error = errno;
   funlockfile(stream->target);
   stream->size = 0;
+  if (error == EPIPE) ic_thread_admit_broken_pipe();
 }
 
 static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
@@ -69,7 +75,9 @@ static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
 static void let_go(ic_output_stream *stream) {
   fflush(stream->file);
   if (stream->size > 0) emit(stream, NULL, 0);
-  fflush(stream->target);
+  if (fflush(stream->target) != 0 && errno == EPIPE) {
+    ic_thread_admit_broken_pipe();
+  }
 }
 
 static void close_stream(ic_output_stream *stream) {

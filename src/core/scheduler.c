@@ -87,7 +87,7 @@ static void *own_thread(void *argument) {
   ic_alternate_stack alternate;
   ic_escape_begin_thread(&alternate);
   ic_turn_enter(isolate);
-  ic_thread_admit_interrupts();
+  ic_thread_prepare_signals();
   ic_mutex_lock(&scheduler->mutex);
   isolate->thread = ic_thread_self();
   isolate->thread_known = true;

@@ -323,11 +323,21 @@ bool ic_stdin_is_mine(void) {
   return lock && lock->count > 0 && lock->owner == (void *)pthread_self();
 }
 
-void ic_thread_admit_interrupts(void) {
-  sigset_t interrupt;
-  sigemptyset(&interrupt);
-  sigaddset(&interrupt, INTERRUPT_SIGNAL);
-  must(pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL));
+static void mask(int how, int signal) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, signal);
+  must(pthread_sigmask(how, &signals, NULL));
+}
+
+void ic_thread_prepare_signals(void) {
+  mask(SIG_UNBLOCK, INTERRUPT_SIGNAL);
+  mask(SIG_BLOCK, SIGPIPE);
+}
+
+void ic_thread_admit_broken_pipe(void) {
+  mask(SIG_UNBLOCK, SIGPIPE);  // one that is pending comes here
+  mask(SIG_BLOCK, SIGPIPE);
 }
 
 void ic_thread_interrupt(ic_thread thread) {

@@ -162,9 +162,14 @@ bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address);
 // lock it holds then. Async-signal-safe.
 bool ic_stdin_is_mine(void);
 
-// Lets interrupts through to the calling thread, whatever signals the one that
-// started it has blocked.
-void ic_thread_admit_interrupts(void);
+// For threads that run isolates: lets interrupts through, whatever signals the one
+// that started it has blocked, and keeps SIGPIPE away, which would end the process
+// where an isolate writes to a program that has ended. Such a write fails.
+void ic_thread_prepare_signals(void);
+
+// Lets SIGPIPE have its way, after a write to the process's own output has failed:
+// it is for the process, and as a rule ends it.
+void ic_thread_admit_broken_pipe(void);
 
 // [thread] must not have been joined.
 void ic_thread_interrupt(ic_thread thread);

@@ -438,7 +438,7 @@ static void *run_worker(void *argument) {
   ic_alternate_stack alternate;
   ic_escape_begin_thread(&alternate);
   this_worker = self;
-  ic_thread_admit_interrupts();
+  ic_thread_prepare_signals();
   for (;;) {
     ic_isolate *isolate = find_work(self);
     if (!isolate) {
