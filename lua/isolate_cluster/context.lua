@@ -232,6 +232,9 @@ local function tick(timer, fn)
   local deadline = timer.entry.deadline + interval
   if deadline <= now then
     local missed = interval > 0 and (now - deadline) // interval + 1 or 0
+    -- Of an interval that is next to nothing they may be more than there are
+    -- numbers.
+    if missed == math.huge then missed = 0 end
     deadline = math.max(deadline + missed * interval, now)
   end
   timers.again(timer.entry, deadline)

@@ -14,6 +14,9 @@ local loop = {}
 local waiting = {} ---@type table<integer, thread|table>
 local lastTicket = 0
 
+-- The tickets among them that a reply may wake: a number is no proof.
+local expected = {} ---@type table<integer, true>
+
 -- --- Errors -----------------------------------------------------------------
 
 ---The text of an error value, whatever that is.
@@ -93,8 +96,14 @@ end
 -- the coroutine.
 local function finish(ticket, timer, ...)
   waiting[ticket] = nil
+  expected[ticket] = nil
   if timer then timers.cancel(timer) end
   return ...
+end
+
+---Lets a reply under the number of the ticket bring its outcome.
+function loop.expectReply(ticket)
+  expected[ticket] = true
 end
 
 -- The host script's wait: handles events until the outcome is there.
@@ -162,7 +171,8 @@ end)
 
 core.on("reply", function(ticket, key, ...)
   local isReply = select("#", ...) == 1  -- and no failure
-  if not loop.wake(ticket, ...) and isReply then core.countLateReply(key) end
+  local isTaken = expected[ticket] and loop.wake(ticket, ...)
+  if not isTaken and isReply then core.countLateReply(key) end
 end)
 
 return loop

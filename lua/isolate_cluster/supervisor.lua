@@ -24,6 +24,8 @@ local policy = require "isolate_cluster.supervisor_policy"
 ---@field private ticket integer? of the wait for the queue
 ---@field private isAsked boolean to end
 ---@field private isOver boolean everything is stopped
+---@field private isAwaited boolean? the spawner has asked for the outcome
+---@field private spawnerTicket integer? of the wait for that
 local Supervisor = {}
 Supervisor.__index = Supervisor
 
@@ -235,6 +237,21 @@ Supervisor.remove = remove
 
 -- --- Its life ---------------------------------------------------------------
 
+-- How long the spawner may take from the spawn to its question for the outcome,
+-- if it is to hear why there is none.
+local SPAWNER_SECONDS = 1
+
+local function awaitSpawner(self)
+  if self.isAwaited or self.isAsked then return end
+  self.spawnerTicket = loop.ticket()
+  loop.await(self.spawnerTicket, SPAWNER_SECONDS)
+end
+
+-- Ends that wait.
+local function meetSpawner(self)
+  if self.spawnerTicket then loop.wake(self.spawnerTicket) end
+end
+
 -- Starts all in order. One that does not start ends the supervisor; where the
 -- node takes no more spawns, that is as good as being asked to.
 local function startAll(self)
@@ -243,6 +260,8 @@ local function startAll(self)
     local started, text, code = child:start()
     if not started then
       local cause = ("%s did not start: %s"):format(describe(child), text)
+      stopAll(self)
+      awaitSpawner(self)
       return (code == "down" and finish or fail)(self, cause, code)
     end
   end
@@ -255,6 +274,7 @@ end
 local function listen(self)
   self.context.onShutdownRequest = function()
     self.isAsked = true
+    meetSpawner(self)
     put(self, finishAsAsked)
   end
   -- Nobody reads messages; they are not to pile up.
@@ -262,6 +282,10 @@ local function listen(self)
   core.on("command", function(value, replyTo)
     self.asking[replyTo] = true
     put(self, handleCommand, value, replyTo)
+    if value[1] == "started" then
+      self.isAwaited = true
+      meetSpawner(self)
+    end
   end)
 end
 

@@ -14,6 +14,7 @@ local Plan = require "isolate_cluster.supervisor_plan"
 local Handle = {}
 Handle.__index = Handle
 Handle.__name = "supervisor"
+Handle.__metatable = "supervisor"
 
 ---@return isolate_cluster.SupervisorHandle
 function Handle.new(ref)
@@ -36,6 +37,7 @@ local function send(ref, ticket, name, argument)
   local sent, text, code =
     core.sendRequest(ref, { name, argument }, ticket, nil, true)
   if not sent then return nil, text, code end
+  loop.expectReply(ticket)
   local _ <close> = Monitor.new("supervisor", ref, function()
     loop.wake(ticket, nil, ("the isolate %s has ended"):format(ref.path),
       "gone")
@@ -57,10 +59,13 @@ local function command(self, name, argument)
   return send(self.ref, ticket, name, argument)
 end
 
+-- The error that it has ended by, or nil.
 local function awaitEnd(ref)
   local ticket = loop.ticket()
-  Monitor.new("spawnIsolate", ref, function() loop.wake(ticket) end)
-  loop.await(ticket)
+  Monitor.new("spawnIsolate", ref, function(_, _, err)
+    loop.wake(ticket, err)
+  end)
+  return loop.await(ticket)
 end
 
 ---Waits until a supervisor has started its children: its ref; or why it did
@@ -69,7 +74,9 @@ end
 function Handle.started(ref, ticket)
   local started, text, code = send(ref, ticket, "started")
   if started then return ref end
-  awaitEnd(ref)
+  local err = awaitEnd(ref)
+  -- It was gone before it could answer.
+  if code == "gone" and err then return nil, err.message, "error" end
   return nil, text, code
 end
 

@@ -135,6 +135,21 @@ describe("A supervisor", function()
     assert.same({ "+/sup/a", "-/sup/a" }, probe:heard(2))
   end)
 
+  it("tells each spawner why it was not, however soon that was", function()
+    local answers = probe:inside(function(context)
+      local Supervisor = require("isolate_cluster").supervisor
+      local answers = {}
+      for i = 1, 100 do
+        local _, text, code = context:spawnIsolate("/sup" .. i,
+          Supervisor { children = { { path = "x", entry = "none.lua" } } })
+        answers[code .. " " .. text:match "^child 'x' %(/sup"] = true
+      end
+      return answers
+    end)
+
+    assert.same({ ["load child 'x' (/sup"] = true }, answers)
+  end)
+
   it("is not spawned if one of a child's children does not start", function()
     local ref, text = cluster:spawnIsolate("/sup", IsolateCluster.supervisor {
       children = { child "a", { path = "tree",

@@ -21,6 +21,18 @@ describe("A timer", function()
     assert.same({ 0 }, probe:heard(1))
   end)
 
+  it("repeats after next to no time", function()
+    local ref = probe:spawn("/a", function(context)
+      local ticks = 0
+      context:every(5e-324, function()
+        ticks = ticks + 1
+        if ticks == 10 then context:shutdownIsolate() end
+      end)
+    end)
+
+    assert.equal("shutdown", probe:reasonOf(ref))
+  end)
+
   it("calls its function no sooner than that", function()
     local early = probe:inside(function(context)
       local Clock = os.time

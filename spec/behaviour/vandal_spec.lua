@@ -80,6 +80,36 @@ describe("a vandal", function()
     end)
   end)
 
+  it("wakes nobody who waits for something else by a forged reply", function()
+    local heard = probe:inside(function(context)
+      local IsolateCluster = require "isolate_cluster"
+      local bytes = IsolateCluster.encode(context.isolateRef)
+      for i = 0, 2000 do
+        local number = i < 24 and string.char(i)
+          or "\x1b" .. string.pack(">I8", i)
+        IsolateCluster.decode(bytes:sub(1, -2) .. number):send "forged"
+      end
+      return { select("#", context:sleep(0.05)),
+        select(3, context.onIsolateUp:next(0.05)) }
+    end)
+
+    assert.same({ 0, "timeout" }, heard)
+    assert.is_true(probe.cluster:stats().lateReplies >= 2000)
+  end)
+
+  it("makes no ref of bytes with a path that is longer than any", function()
+    local types = probe:inside(function(context)
+      local IsolateCluster = require "isolate_cluster"
+      local function decode(size)
+        return type(IsolateCluster.decode("\xd8\x1b\x85\x67isolate\1\1\x79"
+          .. string.pack(">s2", "/" .. ("x"):rep(size - 1)) .. "\0"))
+      end
+      return { decode(1024), decode(1025), decode(60000), context.path }
+    end)
+
+    assert.same({ "userdata", "table", "table" }, { table.unpack(types, 1, 3) })
+  end)
+
   it("can do nothing with what only a host script may", function()
     local left = probe:inside(function()
       local core, left = require "isolate_cluster.core", {}

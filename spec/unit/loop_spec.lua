@@ -343,12 +343,23 @@ describe("A reply", function()
 
   it("wakes who waits for it", function()
     local ticket, got = loop.ticket(), nil
+    loop.expectReply(ticket)
     FakeCore.start(function() got = loop.await(ticket) end)
 
     core:raise("reply", ticket, CLUSTER, "answer")
 
     assert.equal("answer", got)
     assert.same({}, counted)
+  end)
+
+  it("wakes nobody who waits for something else", function()
+    local ticket, got = loop.ticket(), nil
+    FakeCore.start(function() got = loop.await(ticket) end)
+
+    core:raise("reply", ticket, CLUSTER, "answer")
+
+    assert.is_nil(got)
+    assert.same({ CLUSTER }, counted)
   end)
 
   it("that nobody waits for any more is counted for its cluster", function()

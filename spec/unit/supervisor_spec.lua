@@ -37,6 +37,7 @@ describe("A supervisor that starts", function()
     nursery.failing.c = { text = "no such module" }
 
     nursery:start()
+    nursery:tell "started"
 
     assert.equal("start a, start b, can't start c, ask b, ask a, end error",
       nursery:history())
@@ -63,9 +64,43 @@ describe("A supervisor that starts", function()
     nursery.failing.b = { code = "down" }
 
     nursery:start()
+    nursery:tell "started"
 
     assert.equal("start a, can't start b, ask a, end shutdown",
       nursery:history())
+  end)
+
+  it("waits a moment for who asks why it did not start", function()
+    local nursery = Nursery.new { children = { child "a" } }
+    nursery.failing.a = { text = "no such module", code = "load" }
+    nursery:start()
+    assert.equal("can't start a", nursery:history())
+
+    local answer = nursery:tell "started"
+
+    assert.same({ code = "load", message = "child 'a' (/sup/a) did not "
+      .. "start: no such module" }, answer)
+    assert.equal("end error", nursery:history())
+  end)
+
+  it("does not wait for ever for who never asks", function()
+    local nursery = Nursery.new { children = { child "a" } }
+    nursery.failing.a = { text = "no such module", code = "load" }
+
+    nursery:start()
+    nursery:wait(1)
+
+    assert.equal("can't start a, end error", nursery:history())
+  end)
+
+  it("does not wait for who asks when it is asked to end", function()
+    local nursery = Nursery.new { children = { child "a" } }
+    nursery.failing.a = { text = "no such module", code = "load" }
+
+    nursery:start()
+    nursery:ask()
+
+    assert.equal("can't start a, end error", nursery:history())
   end)
 end)
 

@@ -7,6 +7,7 @@
 #include "binding/module.h"
 #include "binding/request.h"
 #include "core/escape.h"
+#include "core/path.h"
 #include "core/ref.h"
 
 #define REF_TYPE "isolate_cluster.ref"
@@ -160,7 +161,8 @@ static void revive(void *context, lua_State *L) {
     return;
   }
   lua_rawgeti(L, -1, 4);
-  if (lua_type(L, -1) != LUA_TSTRING) {
+  // No isolate has a longer path, which is memory outside of the state.
+  if (lua_type(L, -1) != LUA_TSTRING || lua_rawlen(L, -1) > IC_PATH_MAX_BYTES) {
     lua_pop(L, 1);
     return;
   }
