@@ -58,12 +58,31 @@ if cluster then print(cluster:shutdown()) end
 local SPARE_THREADS = 16
 -- Generous: a leak of 1,000 bytes a round would be as large as this.
 local BYTES_A_ROUND = 1000
+-- How many threads of a pool have used all of their stacks is chance; what a death
+-- at a limit leaves behind would be a stack, or megabytes.
+local LEAST_KIB, LEAST_KIB_OF_DEATHS = 1024, 8 * 1024
 -- A sanitizer keeps what was freed for a while.
 local SANITIZED_KIB = 400 * 1024
 -- A sanitizer makes all of it ten times as slow, and finds leaks by itself.
 local FEWER = command.SANITIZED and 10 or 1
 
 local UP = "cluster = IsolateCluster.singleNode()\n"
+
+-- Eight isolates at a time that each end at a limit.
+local DEATHS = UP .. [[
+    local reasons = {}
+    cluster.onIsolateDown:listen(function(_, reason)
+      reasons[reason] = (reasons[reason] or 0) + 1
+    end)
+    local function die(entries, limits, reason)
+      reasons = {}
+      for i = 1, 8 do
+        assert(cluster:spawnIsolate(entries[i % #entries + 1], nil, limits))
+      end
+      assert(cluster:wait(60))
+      assert(reasons[reason] == 8, next(reasons))
+    end
+]]
 
 -- What is done, for the first rounds, and how many there are.
 local WORKS = {
@@ -158,6 +177,63 @@ local WORKS = {
       assert(#cluster:lookupIsolates "/" == 1)
       assert(cluster:lookupIsolate "/living".alive)
     end]], 2000, 20000 },
+  ["times eight deaths by CPU time"] = { DEATHS .. [[
+    local entries = {
+      function() while true do end end,
+      function() while true do pcall(error) end end,
+      function() local _ = (""):rep(1 << 60) end,
+      function()
+        local _ = ("a"):rep(50):find(("a?"):rep(50) .. ("a"):rep(50))
+      end,
+      function()
+        local file <close> = io.open "/dev/null"
+        setmetatable({}, { __gc = function() while true do end end })
+        collectgarbage()
+      end,
+    }
+    local function work() die(entries, { cpu = 0.002 }, "cpu") end]], 25, 150 },
+  ["times eight deaths by memory"] = { DEATHS .. [[
+    local entries = {
+      function()
+        local t = {}
+        local function hoard() while true do t[#t + 1] = {} end end
+        while true do pcall(hoard) end
+      end,
+      function()
+        local s = "x"
+        local function double() while true do s = s .. s end end
+        while true do pcall(double) end
+      end,
+      function(context)
+        local function flood() context.isolateRef:send "x" end
+        while true do pcall(flood) end
+      end,
+      function()
+        local t = {}
+        local function make() t[#t + 1] = coroutine.create(print) end
+        while true do pcall(make) end
+      end,
+    }
+    local function work() die(entries, { memory = "2MB" }, "memory") end]],
+    25, 150 },
+  ["times eight deaths by a C stack overflow"] = { DEATHS .. [[
+    local function entry()
+      local coroutines = {}
+      local function closeNext(i)
+        if coroutines[i] then coroutine.close(coroutines[i]) end
+      end
+      for i = 1, 3000 do
+        coroutines[i] = coroutine.create(function()
+          local _ <close> = setmetatable({}, { __close = function()
+            closeNext(i + 1)
+          end })
+          coroutine.yield()
+        end)
+        coroutine.resume(coroutines[i])
+      end
+      closeNext(1)
+    end
+    local function work() die({ entry }, {}, "stack") end]], 25, 150 },
   ["listeners and timers of an isolate"] = { UP .. [[
     local ref = cluster:spawnIsolate(function(context)
       context:onMessage(function(value, message)
@@ -204,10 +280,11 @@ describe("nothing is left of", function()
       local threads, files, size =
         result.stdout:match "^(%-?%d+)\t(%-?%d+)\t(%-?%d+)\n"
       local limit = (rounds - first) * BYTES_A_ROUND / 1024
+      local least = name:match "deaths" and LEAST_KIB_OF_DEATHS or LEAST_KIB
       if command.SANITIZED then limit = SANITIZED_KIB end
       assert.is_true(tonumber(threads) <= SPARE_THREADS, threads .. " threads")
       assert.is_true(tonumber(files) <= 0, files .. " descriptors")
-      assert.is_true(tonumber(size) < math.max(limit, 1024), size .. " KiB")
+      assert.is_true(tonumber(size) < math.max(limit, least), size .. " KiB")
     end)
   end
 end)

@@ -1,12 +1,15 @@
 // failing.c - what the linker's --wrap puts before the C library's functions.
 
+#define _GNU_SOURCE
 #include "failing.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -17,6 +20,19 @@ void *__real_ic_block_resize(void *block, size_t old_size, size_t new_size);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
+void *__real_mmap(void *wanted, size_t size, int access, int flags, int file,
+                  off_t offset);
+void *__real_mremap(void *old, size_t old_size, size_t size, int flags, ...);
+FILE *__real_fopencookie(void *cookie, const char *mode,
+                         cookie_io_functions_t functions);
+int __real_eventfd(unsigned count, int flags);
+
+void *__wrap_mmap(void *wanted, size_t size, int access, int flags, int file,
+                  off_t offset);
+void *__wrap_mremap(void *old, size_t old_size, size_t size, int flags, ...);
+FILE *__wrap_fopencookie(void *cookie, const char *mode,
+                         cookie_io_functions_t functions);
+int __wrap_eventfd(unsigned count, int flags);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
@@ -100,4 +116,34 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument) {
   if (fails()) return EAGAIN;
   return __real_pthread_create(thread, attributes, run, argument);
+}
+
+// Whoever asks for these may do without, so that they fail only where nobody
+// counts how many do.
+
+void *__wrap_mmap(void *wanted, size_t size, int access, int flags, int file,
+                  off_t offset) {
+  if (!fails_everywhere()) {
+    return __real_mmap(wanted, size, access, flags, file, offset);
+  }
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+
+void *__wrap_mremap(void *old, size_t old_size, size_t size, int flags, ...) {
+  if (!fails_everywhere()) return __real_mremap(old, old_size, size, flags);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+
+FILE *__wrap_fopencookie(void *cookie, const char *mode,
+                         cookie_io_functions_t functions) {
+  return fails_everywhere() ? NULL
+                            : __real_fopencookie(cookie, mode, functions);
+}
+
+int __wrap_eventfd(unsigned count, int flags) {
+  if (!fails_everywhere()) return __real_eventfd(count, flags);
+  errno = EMFILE;
+  return -1;
 }

@@ -179,6 +179,98 @@ static void kill_one(void) {
   ic_ref_release(ref);
 }
 
+// Each way to be full, with senders that wait and one that gives up.
+static void fill_mailboxes(void) {
+  static const ic_when_full ways[] = {IC_WHEN_FULL_FAIL, IC_WHEN_FULL_WAIT,
+                                      IC_WHEN_FULL_DROP_OLDEST,
+                                      IC_WHEN_FULL_DROP_NEWEST};
+  for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+    ic_ref_release(spawn_with((ic_spawn_options){
+        .path = "/full/",
+        .source = "local context = ...\n"
+                  "for _ = 1, 4 do context.onMessage:next() end\n",
+        .limits = &(ic_limits){.memory_bytes = (size_t)8 << 20,
+                               .mailbox_messages = 2,
+                               .mailbox_bytes = 200,
+                               .when_full = ways[i]}}));
+  }
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "local context = ...\n"
+                "for _, ref in ipairs(context:lookupIsolates '/full/') do\n"
+                "  ref:request('x', { timeout = 0.001 })\n"
+                "  for i = 1, 4 do ref:send(i) end\n"
+                "  while ref.alive do\n"
+                "    ref:send 'last'\n"
+                "    context:sleep(0.001)\n"
+                "  end\n"
+                "end\n"}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
+static void supervise(void) {
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "local context = ...\n"
+                "local IsolateCluster = require 'isolate_cluster'\n"
+                "local ref = assert(context:spawnIsolate('/supervisor',\n"
+                "  IsolateCluster.supervisor {\n"
+                "    maxRestarts = 1, backoff = { first = 0.001 },\n"
+                "    children = { { id = 'a', restart = 'transient',\n"
+                "      entry = function() error 'a' end } } }))\n"
+                "context:monitor(ref, function() end)\n"}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
+static void talk_to_a_group(void) {
+  ic_ref *echo = spawn_echo();
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "local context = ...\n"
+                "context.onIsolateUp:listen(function() end)\n"
+                "local group = context:group('/', { select = 'all' })\n"
+                "group:send { 'hello', context.isolateRef }\n"
+                "context.onMessage:next(1)\n"
+                "context:lookupIsolate '/echo':send 'end'\n"
+                "context:shutdownIsolate()\n"}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_ref_release(echo);
+}
+
+static void confine(void) {
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source =
+          "local context = ...\n"
+          "local ref = assert(context:spawnIsolate('/api/x', function(c)\n"
+          "  assert(not io and not c:lookupIsolate '/other')\n"
+          "  assert(load 'return 1')()\n"
+          "end, nil, { sandbox = { base = 'safe', reach = { '/api/' } } }))"
+          "context:monitor(ref, function() end)\n"}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
+static void decode_bytes(void) {
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "local context = ...\n"
+                "local core = require 'isolate_cluster'\n"
+                "local value = { 1, 'text', { x = context.isolateRef }, 1.5 }\n"
+                "value[5] = value\n"
+                "local bytes = core.encode(value)\n"
+                "local copy = assert(core.decode(bytes))\n"
+                "assert(copy[5] == copy)\n"
+                "for i = 1, #bytes do core.decode(bytes:sub(1, i)) end\n"}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
+static void end_at_limits(void) {
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "local t = {} while true do pcall(function()\n"
+                "  while true do t[#t + 1] = {} end end) end",
+      .limits = &(ic_limits){.memory_bytes = (size_t)2 << 20}}));
+  ic_ref_release(spawn_with((ic_spawn_options){
+      .source = "while true do pcall(error) end",
+      .thread = IC_THREAD_SHARED,
+      .limits = &(ic_limits){.cpu_ns = 2000000, .cpu_total_ns = 5000000}}));
+  expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+}
+
 static void shut_down_in_the_middle(void) {
   ic_ref *ref = spawn_with((ic_spawn_options){
       .source =
@@ -190,18 +282,20 @@ static void shut_down_in_the_middle(void) {
   ic_ref_release(ref);
 }
 
-// What isolates have to say of their lack of memory is of no interest.
-static void ignore(void *context, const char *path, const char *text) {
+// What isolates have to say of their lack of memory is of no interest; else only
+// supervisors have errors, and their children.
+static void hear(void *context, const char *path, const char *text) {
   (void)context;
-  (void)path;
-  (void)text;
+  if (is_failing || strstr(path, "/supervisor")) return;
+  printf("%s: %s\n", path, text);
+  went_well = false;
 }
 
 // One round; what fails in it is ended without failing any more.
 static void run_once(void (*scenario)(void)) {
   went_well = true;
   cluster = NULL;
-  expect(ic_cluster_new(&(ic_cluster_options){.report = ignore}, &cluster) ==
+  expect(ic_cluster_new(&(ic_cluster_options){.report = hear}, &cluster) ==
          IC_OK);
   if (cluster) scenario();
 }
@@ -247,6 +341,12 @@ SCENARIO(ask_from_a_port)
 SCENARIO(look_up)
 SCENARIO(request_between_isolates)
 SCENARIO(kill_one)
+SCENARIO(fill_mailboxes)
+SCENARIO(supervise)
+SCENARIO(talk_to_a_group)
+SCENARIO(confine)
+SCENARIO(decode_bytes)
+SCENARIO(end_at_limits)
 SCENARIO(shut_down_in_the_middle)
 
 int main(void) {
@@ -260,6 +360,12 @@ int main(void) {
   RUN(survives_look_up);
   RUN(survives_request_between_isolates);
   RUN(survives_kill_one);
+  RUN(survives_fill_mailboxes);
+  RUN(survives_supervise);
+  RUN(survives_talk_to_a_group);
+  RUN(survives_confine);
+  RUN(survives_decode_bytes);
+  RUN(survives_end_at_limits);
   RUN(survives_shut_down_in_the_middle);
   return check_report("failing");
 }
