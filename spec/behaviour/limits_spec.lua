@@ -95,6 +95,10 @@ local LOOPS = {
   ["sorts with a comparator that loops"] = function()
     table.sort({ 1, 2, 3 }, function() while true do end end)
   end,
+  ["matches a pattern for ages, and has a C module"] = function()
+    require "lfs"
+    local _ = ("a"):rep(50):find(("a?"):rep(50) .. ("a"):rep(50))
+  end,
   ["loads from an endless reader"] = function()
     load(function() return " " end)
   end,

@@ -52,6 +52,21 @@ static void is_not_left_where_that_is_forbidden(void) {
   CHECK(landed);
 }
 
+static void escape_guarded(void) {
+  ic_escape_guard();
+  escape();
+}
+
+// The test is code of others, until it is trusted.
+static void code_of_others_is_not_left(void) {
+  run_escapable(escape_guarded);
+  CHECK(!landed);
+  ic_escape_trust((const void *)(uintptr_t)escape_guarded);
+  CHECK(ic_escape_trusts((const void *)(uintptr_t)run_escapable));
+  run_escapable(escape_guarded);
+  CHECK(landed);
+}
+
 static void run_an_inner_one(void) {
   ic_escape_forbid();
   run_escapable(escape);
@@ -188,6 +203,7 @@ static void the_room_of_a_stack_is_known(void) {
 int main(void) {
   RUN(is_left_where_it_is_open);
   RUN(is_not_left_where_that_is_forbidden);
+  RUN(code_of_others_is_not_left);
   RUN(an_inner_one_is_left_alone);
   RUN(interrupts_leave_only_code_in_the_range);
   RUN(one_interrupt_is_enough);

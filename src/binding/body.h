@@ -92,6 +92,7 @@ typedef struct ic_lua_body {
   ic_owned owned;         // the ring of what the state's userdata own
   ic_meter *meter;        // of the thread that runs it, or NULL
   bool has_foreign_code;  // functions of C that are neither Lua's nor ours
+  bool is_never_left;     // some of them can't be told from ours
   bool is_over_memory;    // the code has had an error for it
   bool is_pressed;        // the memory is at its threshold: see ending.c
   lua_State *pressed;     // then: which coroutine has our hook, and its own

@@ -32,9 +32,12 @@ void ic_ending_drop_state(ic_lua_body *body) {
   ic_owned_release_all(&body->owned);
 }
 
+static void note_foreign(ic_lua_body *body);
+
 static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
   ic_escape escape;
   ic_escape_enter(&escape, body->base.isolate);
+  if (body->has_foreign_code) note_foreign(body);
   bool is_whole = sigsetjmp(escape.place, 0) == 0;
   if (is_whole) {
     part(body);
@@ -130,7 +133,8 @@ void *ic_ending_allocate(void *context, void *block, size_t old_size,
   if (!body->L) return NULL;  // while the state is made: Lua bears that
   ic_isolate_condemn(isolate, IC_REASON_MEMORY);
   if (ic_escape_is_open(isolate)) ic_escape_now();
-  // It ends a little later.
+  // It ends a little later, at the next instruction of Lua.
+  ic_body_interrupt(&body->base);
   ic_arena_set_limit(body->arena, &(ic_arena_limit){0});
   return ic_arena_realloc(body->arena, block, old_size, new_size);
 }
@@ -238,21 +242,30 @@ static int call_wrapped(lua_State *L) {
   return lua_gettop(L);
 }
 
+static void note_foreign(ic_lua_body *body) {
+  body->has_foreign_code = true;
+  if (body->is_never_left) ic_escape_forbid();  // until the escape is left
+  ic_escape_guard();
+}
+
 // A searcher, or package.loadlib: what it finds is a function of C.
 static int find_foreign(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   int results = call_wrapped(L);
-  if (lua_iscfunction(L, 1)) body->has_foreign_code = true;
+  if (lua_iscfunction(L, 1)) note_foreign(body);
   return results;
 }
 
 static int open_foreign(lua_State *L) {
-  ic_body_of(L)->has_foreign_code = true;
+  note_foreign(ic_body_of(L));
   return call_wrapped(L);
 }
 
 void ic_ending_push_foreign(lua_State *L, ic_lua_body *body,
                             lua_CFunction open) {
+  // A program that holds both this library and the module: its addresses say not
+  // which of them they are.
+  body->is_never_left |= ic_escape_trusts((const void *)(uintptr_t)open);
   lua_pushcfunction(L, open);
   wrap_top(L, body, open_foreign);
 }
@@ -302,6 +315,9 @@ static void find_lua(void) {
     if (ours[i] > first && ours[i] < last) return;  // then nothing is left
   }
   ic_escape_set_range((const void *)first, (const void *)last);
+  ic_escape_trust((const void *)first);
+  ic_escape_trust((const void *)ours[0]);
+  ic_escape_trust((const void *)(uintptr_t)strlen);  // the C library's
 }
 
 void ic_ending_install(ic_lua_body *body, lua_State *L) {

@@ -28,6 +28,7 @@ typedef struct ic_escape {
   void *owner;          // whose code it is
   unsigned forbidden;   // how often, outside
   unsigned interrupts;  // so far, of one that is to end
+  bool is_guarded;      // code of others may be in between
 } ic_escape;
 
 // How often the calling thread's code has forbidden to be left. Written often,
@@ -57,12 +58,23 @@ static inline void ic_escape_permit(void) {
 // Whether code of [owner] may be left right here; to be asked by what it calls.
 bool ic_escape_is_open(const void *owner);
 
+// From here on code may be called that is neither Lua's nor ours, and that must not
+// be left: the escape is left only where none of it is on the stack. There is time
+// then for the code to give up by itself, so that what it owns is let go.
+void ic_escape_guard(void);
+
 // Leaves the code of [owner], where that is open. Does not return.
 _Noreturn void ic_escape_now(void);
 
 // In the handler of an interrupt of [owner], which is to end: leaves its code, if
 // it has been interrupted a few times in vain and can be left at this instruction.
 void ic_escape_interrupted(void *owner, const ic_moment *moment);
+
+// Code of the object that [function] is in may be left, too, as it calls none that
+// may not. Up to IC_ESCAPE_TRUSTED; once for the process, before the first escape.
+enum { IC_ESCAPE_TRUSTED = 8 };
+void ic_escape_trust(const void *function);
+bool ic_escape_trusts(const void *function);
 
 // Interrupts leave only code between these two addresses: all of Lua's. Once for
 // the process; none of what is in between may take a lock.
