@@ -58,8 +58,8 @@ if cluster then print(cluster:shutdown()) end
 local SPARE_THREADS = 16
 -- Generous: a leak of 1,000 bytes a round would be as large as this.
 local BYTES_A_ROUND = 1000
--- How many threads of a pool have used all of their stacks is chance; what a death
--- at a limit leaves behind would be a stack, or megabytes.
+-- How many threads of a pool have used all of their stacks is chance; what a
+-- death at a limit leaves behind would be a stack, or megabytes.
 local LEAST_KIB, LEAST_KIB_OF_DEATHS = 1024, 8 * 1024
 -- A sanitizer keeps what was freed for a while.
 local SANITIZED_KIB = 400 * 1024
@@ -106,7 +106,7 @@ local WORKS = {
       end, { text = ("x"):rep(1000), keeper = keeper, list = { i } }))
       assert(cluster:wait(60))
       assert(not ref.alive)
-    end]], 500, 2000 },
+    end]], 500, 3000 },
   ["spawns that fail"] = { UP .. [[
     local function work(i)
       local kind = i % 4

@@ -1,5 +1,5 @@
--- memory_spec.lua - how much memory the whole process takes for an isolate that takes
--- all that it can: what its limit says, and no twentieth more.
+-- memory_spec.lua - how much memory the whole process takes for an isolate that
+-- takes all that it can: what its limit says, and no twentieth more.
 
 local command = require "spec.support.command"
 
@@ -9,7 +9,7 @@ if command.SANITIZED then return end
 local LIMIT = 32 -- MB
 local MOST = 1.05
 
--- Prints why the isolate ended, and the most that was resident meanwhile, in MB.
+-- Prints why the isolate ended, and the most that was resident meanwhile: MB.
 local SCRIPT = [[
 local IsolateCluster = require "isolate_cluster"
 

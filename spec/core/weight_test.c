@@ -54,6 +54,14 @@ static void the_state_is_counted_with_it(void) {
   ic_message_free(message);
 }
 
+static void what_is_held_besides_is_counted(void) {
+  ic_weight weight = {.most_bytes = 10000};
+  ic_message *message = value(1);
+  ic_weight_hold(&weight, 10000);
+  CHECK(!ic_weight_try(&weight, message));
+  ic_message_free(message);
+}
+
 static void it_is_over_for_good(void) {
   ic_weight weight = {.most_bytes = 10000, .state_bytes = 10000};
   ic_message *message = value(1);
@@ -136,6 +144,7 @@ int main(void) {
   RUN(nothing_weighs_without_a_limit);
   RUN(what_is_built_apart_weighs);
   RUN(the_state_is_counted_with_it);
+  RUN(what_is_held_besides_is_counted);
   RUN(it_is_over_for_good);
   RUN(all_kinds_weigh);
   RUN(who_is_over_by_an_event_ends_in_its_next_turn);

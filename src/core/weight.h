@@ -20,7 +20,7 @@
 typedef struct {
   size_t most_bytes;  // written once; 0: nothing is weighed
   _Atomic size_t state_bytes;
-  _Atomic size_t mailbox_bytes;
+  _Atomic size_t mailbox_bytes;  // and what else is outside of the state
   _Atomic bool is_over;
 } ic_weight;
 
@@ -50,6 +50,9 @@ static inline bool ic_weight_add(ic_weight *self, ic_message *message) {
   ic_weight_exceed(self);
   return false;
 }
+
+// Besides messages, [bytes] more are held for the isolate.
+void ic_weight_hold(ic_weight *self, size_t bytes);
 
 // It waits no more, or not yet. Does nothing with one that was not weighed.
 static inline void ic_weight_lift(ic_weight *self, ic_message *message) {
