@@ -12,22 +12,7 @@ void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
   *scheduler = (ic_scheduler){.pool_threads = pool_threads};
   ic_mutex_init(&scheduler->mutex);
   ic_condition_init(&scheduler->left);
-}
-
-void ic_scheduler_fini(ic_scheduler *scheduler) {
-  assert(scheduler->running == 0);
-  if (scheduler->has_ended) {
-    // The last thread to leave may be the one that frees the cluster.
-    if (ic_thread_is_self(scheduler->ended)) {
-      ic_thread_detach_self();
-    } else {
-      ic_thread_join(scheduler->ended);
-    }
-  }
-  ic_pool_free(scheduler->pool);
-  ic_simulator_free(scheduler->simulator);
-  ic_condition_fini(&scheduler->left);
-  ic_mutex_fini(&scheduler->mutex);
+  scheduler->ended_end = &scheduler->ended;
 }
 
 // --- The list of isolates that run; all with the mutex held -----------------
@@ -50,23 +35,81 @@ static void unlink_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
   if (--scheduler->running == 0) ic_condition_broadcast(&scheduler->left);
 }
 
-// --- A thread's life --------------------------------------------------------
+// --- Threads that have ended -------------------------------------------------
 
-// Takes the thread from the list and joins the one that left before it. An
-// abandoned thread was taken from there already, and nobody waits for it.
-static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
+enum { JOINED_AT_ONCE = 4 };  // more than are added at a time
+
+static void add_ended_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
+  isolate->next_thread = NULL;
+  *scheduler->ended_end = isolate;
+  scheduler->ended_end = &isolate->next_thread;
+}
+
+static ic_isolate *take_ended(ic_scheduler *scheduler) {
   ic_mutex_lock(&scheduler->mutex);
-  bool was_abandoned = !isolate->is_listed;
-  bool had_ended = scheduler->has_ended && !was_abandoned;
-  ic_thread ended = scheduler->ended;
-  if (!was_abandoned) {
-    unlink_locked(scheduler, isolate);
-    scheduler->has_ended = true;
-    scheduler->ended = ic_thread_self();
+  ic_isolate *isolate = scheduler->ended;
+  if (isolate) {
+    scheduler->ended = isolate->next_thread;
+    if (!scheduler->ended) scheduler->ended_end = &scheduler->ended;
   }
   ic_mutex_unlock(&scheduler->mutex);
-  if (was_abandoned) ic_thread_detach_self();
-  if (had_ended) ic_thread_join(ended);
+  return isolate;
+}
+
+// Joins some of those that are over, and waits for none.
+static void join_some(ic_scheduler *scheduler) {
+  for (int i = 0; i < JOINED_AT_ONCE; i++) {
+    ic_isolate *isolate = take_ended(scheduler);
+    if (!isolate) return;
+    if (!ic_thread_try_join(isolate->thread)) {
+      ic_mutex_lock(&scheduler->mutex);
+      add_ended_locked(scheduler, isolate);
+      ic_mutex_unlock(&scheduler->mutex);
+      return;
+    }
+    ic_isolate_release(isolate);
+  }
+}
+
+static void join_all(ic_scheduler *scheduler) {
+  ic_isolate *isolate;
+  while ((isolate = take_ended(scheduler)) != NULL) {
+    // The last thread to leave may be the one that frees the cluster.
+    if (ic_thread_is_self(isolate->thread)) {
+      ic_thread_detach_self();
+    } else {
+      ic_thread_join(isolate->thread);
+    }
+    ic_isolate_release(isolate);
+  }
+}
+
+void ic_scheduler_fini(ic_scheduler *scheduler) {
+  assert(scheduler->running == 0);
+  join_all(scheduler);
+  ic_pool_free(scheduler->pool);
+  ic_simulator_free(scheduler->simulator);
+  ic_condition_fini(&scheduler->left);
+  ic_mutex_fini(&scheduler->mutex);
+}
+
+// --- A thread's life --------------------------------------------------------
+
+// Takes the isolate, and its user, from the list of those that run to that of those
+// whose threads are to be joined. An abandoned one was taken from there already, and
+// nobody waits for its thread.
+static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
+  join_some(scheduler);
+  ic_mutex_lock(&scheduler->mutex);
+  bool was_abandoned = !isolate->is_listed;
+  if (!was_abandoned) {
+    unlink_locked(scheduler, isolate);
+    add_ended_locked(scheduler, isolate);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  if (!was_abandoned) return;
+  ic_thread_detach_self();
+  ic_isolate_release(isolate);
 }
 
 static void run_to_end(ic_isolate *isolate) {
@@ -98,7 +141,6 @@ static void *own_thread(void *argument) {
   ic_turn_enter(NULL);
   ic_escape_end_thread();
   leave(scheduler, isolate);
-  ic_isolate_release(isolate);
   life->left(cluster);
   return NULL;
 }
@@ -134,6 +176,7 @@ static ic_status start_shared(ic_scheduler *scheduler, ic_isolate *isolate) {
 }
 
 static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
+  join_some(scheduler);
   ic_mutex_lock(&scheduler->mutex);
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
@@ -271,13 +314,10 @@ void ic_scheduler_join(ic_scheduler *scheduler, int64_t deadline_ns) {
   }
   while (scheduler->newest)
     abandon_locked(scheduler, scheduler->newest);
-  bool has_ended = scheduler->has_ended;
-  ic_thread ended = scheduler->ended;
-  scheduler->has_ended = false;
   ic_pool *pool = scheduler->pool;
   scheduler->pool_has_stopped = true;
   ic_mutex_unlock(&scheduler->mutex);
-  if (has_ended) ic_thread_join(ended);
+  join_all(scheduler);
   if (pool) ic_pool_stop(pool);
 }
 

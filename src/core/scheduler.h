@@ -1,8 +1,9 @@
 // scheduler.h - who runs an isolate: a thread of its own, or the pool.
 //
 // An isolate with an own thread is run by it from its first message to its end.
-// Each ending thread joins the one that ended before it, so at most one is left
-// to be joined, by ic_scheduler_join. The pool (pool.h) runs all others.
+// Its thread then waits in a list to be joined. Who starts or ends a thread joins
+// those at the front that are over, without waiting for any; ic_scheduler_join joins
+// the rest. The pool (pool.h) runs all others.
 
 #ifndef IC_SCHEDULER_H
 #define IC_SCHEDULER_H
@@ -16,12 +17,12 @@ struct ic_scheduler {
   size_t pool_threads;      // written once
   ic_simulator *simulator;  // runs all isolates; NULL: threads do. Written once
   // Guard of all that follows: mutex.
-  size_t running;  // isolates that have not left
-  bool has_ended;
-  ic_thread ended;        // an own thread that has ended, to be joined
-  ic_isolate *newest;     // isolates that have not left
-  ic_pool *pool;          // or NULL, before the first isolate needs it
-  bool pool_has_stopped;  // or is about to
+  size_t running;     // isolates that have not left
+  ic_isolate *ended;  // counted, linked by [next_thread], the oldest first:
+  ic_isolate **ended_end;  // their own threads are to be joined
+  ic_isolate *newest;      // isolates that have not left
+  ic_pool *pool;           // or NULL, before the first isolate needs it
+  bool pool_has_stopped;   // or is about to
 };
 
 // [pool_threads]: how many isolates the pool runs at once.

@@ -148,6 +148,12 @@ void ic_thread_join(ic_thread thread) {
   must(pthread_join(thread.thread, NULL));
 }
 
+bool ic_thread_try_join(ic_thread thread) {
+  int error = pthread_tryjoin_np(thread.thread, NULL);
+  if (error != EBUSY) must(error);
+  return error == 0;
+}
+
 ic_thread ic_thread_self(void) {
   return (ic_thread){pthread_self()};
 }

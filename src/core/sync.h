@@ -89,6 +89,8 @@ typedef struct {
 ic_status ic_thread_start(ic_thread *thread, size_t stack_bytes,
                           void *(*run)(void *argument), void *argument);
 void ic_thread_join(ic_thread thread);
+// Joins a thread that has ended; does not wait. False: it runs.
+bool ic_thread_try_join(ic_thread thread);
 ic_thread ic_thread_self(void);
 bool ic_thread_is_self(ic_thread thread);
 
