@@ -212,7 +212,8 @@ struct ic_isolate {
   bool is_listed;     // and the scheduler waits for it to leave
   bool thread_known;  // [thread] is set
   ic_thread thread;
-  ic_isolate *previous_thread, *next_thread;
+  ic_isolate *previous_thread;
+  ic_isolate *next_thread;  // once it has left: of those to be joined
 };
 
 // A new isolate with a copy of [path] and one user; the caller sets the rest
