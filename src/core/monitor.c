@@ -5,7 +5,8 @@
 enum {
   TICK_MS = 2,      // between looks, while any worker is awake
   STUCK_TICKS = 2,  // in the same turn for so many looks: stuck
-  QUIET_TICKS = 25  // goes on looking for so long when all sleep
+  QUIET_LOOKS = 4   // so many in a row at sleepers, each twice as late as the
+                    // one before, before it sleeps too
 };
 
 static void watch_locked(ic_worker *worker) {
@@ -65,14 +66,18 @@ static int64_t ring_alarms(ic_pool *pool) {
 
 static void *run(void *argument) {
   ic_pool *pool = argument;
-  unsigned quiet_ticks = 0;
+  unsigned quiet_looks = 0;
   while (!atomic_load(&pool->stopping)) {
     int64_t wake_ns = ring_alarms(pool);
-    quiet_ticks = watch(pool) ? quiet_ticks + 1 : 0;
+    if (!watch(pool)) {
+      quiet_looks = 0;
+    } else if (quiet_looks < QUIET_LOOKS) {
+      quiet_looks++;
+    }
     // Given away, or left because no thread could be started.
     if (!ic_run_queue_is_empty(&pool->injected)) ic_worker_wake_one(pool);
-    if (quiet_ticks < QUIET_TICKS || !fall_asleep(pool)) {
-      int64_t tick_ns = ic_deadline_ns(TICK_MS);
+    if (quiet_looks < QUIET_LOOKS || !fall_asleep(pool)) {
+      int64_t tick_ns = ic_deadline_ns(TICK_MS << quiet_looks);
       if (tick_ns < wake_ns) wake_ns = tick_ns;
     }
     ic_parker_park(&pool->monitor_parker, wake_ns);
