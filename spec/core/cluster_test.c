@@ -2,6 +2,7 @@
 
 #include "core/cluster.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -580,6 +581,34 @@ static void reports_to_whom_the_options_name(void) {
   ic_cluster_free(made);
 }
 
+static void note_text(void *context, const char *path, const char *text) {
+  (void)path;
+  snprintf(context, 64, "%s", text);
+}
+
+// What is said of an isolate that spins, and is ended for [reason].
+static void end_one_for(const char *reason, char text[64]) {
+  script_init(&play);
+  play.on_message = spin;
+  text[0] = '\0';
+  ic_cluster_options options = {.report = note_text, .report_context = text};
+  CHECK(ic_cluster_new(&options, &cluster) == IC_OK);
+  ic_isolate *isolate = start("/a");
+  CHECK(tally_reaches(&play.starts, 1));
+  CHECK(ic_cluster_kill(cluster, isolate, reason) == IC_OK);
+  CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void reports_an_end_by_a_limit_and_none_by_a_kill(void) {
+  char text[64];
+  end_one_for(IC_REASON_CPU, text);
+  CHECK(strcmp(text, "/a ended (cpu)") == 0);
+  end_one_for(IC_REASON_KILLED, text);
+  CHECK(strcmp(text, "") == 0);
+}
+
 static int open_nothing(struct lua_State *L) {
   (void)L;
   return 0;
@@ -626,6 +655,7 @@ int main(void) {
   RUN(all_clusters_are_shut_down_at_once);
   RUN(no_memory_for_a_cluster_is_told);
   RUN(reports_to_whom_the_options_name);
+  RUN(reports_an_end_by_a_limit_and_none_by_a_kill);
   RUN(keeps_the_modules_that_are_registered);
   return check_report("cluster");
 }

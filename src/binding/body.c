@@ -510,7 +510,10 @@ void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
   lua_xmove(co, L, 1);
   lua_pushvalue(co, -1);
   lua_xmove(co, L, 1);
-  if (ic_body_call(body, L, IC_EVENT_ERROR, 2, 0)) return;
+  body->failed = co;
+  bool was_told = ic_body_call(body, L, IC_EVENT_ERROR, 2, 0);
+  body->failed = NULL;
+  if (was_told) return;
   const char *text = lua_tostring(co, -1);
   ic_body_report(body,
                  text ? text : "an error, and another while reporting it");
@@ -595,7 +598,8 @@ void ic_body_turn(ic_lua_body *body, lua_State *L) {
     lua_settop(L, top);
     if (is_simulated) break;
   }
-  pay_sender(body);
+  // The words for an end by force name the sender.
+  if (!ic_body_is_killed(body)) pay_sender(body);
 }
 
 void ic_body_stop(ic_lua_body *body, const char *reason) {
@@ -676,6 +680,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
 // uses as it was: what userdata own is let go of behind the last of them.
 static void close_state(ic_lua_body *body) {
   body->running = body->L;
+  body->doing.what = IC_DOING_END;
   body->is_closing = true;
   lua_close(body->L);
   body->running = NULL;

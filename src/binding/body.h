@@ -67,13 +67,14 @@ typedef struct {
   ic_bytes sandbox;     // what sandbox.lua applies; no data: nothing
 } ic_entry;
 
-// What the isolate is on, for people; see stuck.h.
+// What the isolate is on, for people; see doing.h.
 typedef enum {
   IC_DOING_MESSAGE,
   IC_DOING_ENTRY,
   IC_DOING_TIMER,
   IC_DOING_EVENT,
-  IC_DOING_ANSWER
+  IC_DOING_ANSWER,
+  IC_DOING_END  // its finalizers
 } ic_doing_what;
 
 typedef struct {
@@ -100,7 +101,9 @@ typedef struct ic_lua_body {
   int hook_mask, hook_count;
   int load_status;                   // of Lua
   ic_isolate *pinned;                // counted while Lua code may raise
-  char stopped_at[LUA_IDSIZE + 32];  // where the code was when told to give up
+  char stopped_at[LUA_IDSIZE + 32];  // the line that was ended; "": not known
+
+  lua_State *failed;  // whose error is being told of, or NULL
 
   // The innermost coroutine that runs; read by the signal handler.
   lua_State *volatile running;

@@ -4,25 +4,15 @@
 
 #include <lauxlib.h>
 
-#include <stdio.h>
-
 #include "binding/ending.h"
-
-// Remembers where the code was when it was told to end.
-static void note_place(lua_State *L, lua_Debug *activation) {
-  ic_lua_body *body = ic_ending_body_of(L);
-  if (!body || body->stopped_at[0] || !lua_getinfo(L, "Sl", activation)) return;
-  if (activation->currentline < 0) return;
-  snprintf(body->stopped_at, sizeof body->stopped_at, "%s:%d",
-           activation->short_src, activation->currentline);
-}
 
 // Wherever the state's code tries to go on, it yields, and is never resumed:
 // unlike an error, that runs no message handler and no __close, in which no hook
 // is called. Only instructions can yield, and no C function may be in between; it
 // gets an error.
 static void give_up(lua_State *L, lua_Debug *activation) {
-  note_place(L, activation);
+  ic_lua_body *body = ic_ending_body_of(L);
+  if (body) ic_ending_note_line(body, L);
   if (!lua_isyieldable(L)) {
     luaL_error(L, "the isolate is being stopped");
   } else if (activation->event == LUA_HOOKCOUNT) {

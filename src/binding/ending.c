@@ -14,15 +14,118 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/doing.h"
 #include "core/escape.h"
 #include "core/limits.h"
 
 enum {
   STACK_ROOM = 64 << 10,  // more than any function of C in Lua needs
-  STEP_MIN = 64 << 10     // between two thresholds
+  STEP_MIN = 64 << 10,    // between two thresholds
+  END_BYTES = 2048        // of the words for an end
 };
 
 static const char body_key;  // registry: the body
+
+// --- Ends in words ----------------------------------------------------------
+
+// What waits in the mailbox of one with a limit.
+static size_t waiting_bytes(const ic_lua_body *body) {
+  return atomic_load(&body->base.isolate->weight.mailbox_bytes);
+}
+
+static void describe_bytes(size_t bytes, char text[32]) {
+  static const char *const units[] = {"bytes", "KB", "MB", "GB"};
+  size_t unit = 0;
+  while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    unit++;
+  }
+  snprintf(text, 32, "%zu %s", bytes, units[unit]);
+}
+
+static void describe_cpu(const ic_isolate *isolate, char *out, size_t size) {
+  const ic_limits *limits = &isolate->limits;
+  bool in_all = limits->cpu_total_ns > 0 &&
+                (limits->cpu_ns == 0 ||
+                 atomic_load(&isolate->cpu_used_ns) >= limits->cpu_total_ns);
+  snprintf(out, size, "over its limit of %g s of CPU time%s",
+           (double)(in_all ? limits->cpu_total_ns : limits->cpu_ns) / 1e9,
+           in_all ? " in all" : " for one message");
+}
+
+// What waits in the mailbox is named where it is the larger part, as the script has
+// not made that.
+static void describe_memory(const ic_lua_body *body, char *out, size_t size) {
+  size_t limit = body->base.isolate->limits.memory_bytes;
+  char bytes[32];
+  if (limit == 0) {
+    snprintf(out, size, "the system has no memory");
+    return;
+  }
+  describe_bytes(limit, bytes);
+  snprintf(out, size, "over its limit of %s of memory%s", bytes,
+           waiting_bytes(body) > limit / 2
+               ? ", most of which waits in its mailbox"
+               : "");
+}
+
+// The sentence for [reason], with the line that was ended in front, and what the
+// isolate was on behind, where that is known.
+static void describe_end(const ic_lua_body *body, const char *reason,
+                         bool was_running, char *out, size_t size) {
+  char cause[128] = "C stack overflow";
+  char doing[END_BYTES / 2] = ",";
+  const char *at = body->stopped_at;
+  if (strcmp(reason, IC_REASON_CPU) == 0) {
+    describe_cpu(body->base.isolate, cause, sizeof cause);
+  } else if (strcmp(reason, IC_REASON_MEMORY) == 0) {
+    describe_memory(body, cause, sizeof cause);
+  }
+  if (was_running) {
+    ic_doing_describe(body, doing + 1, sizeof doing - 1);
+  } else {
+    doing[0] = '\0';
+  }
+  snprintf(out, size, "%s%s%s%s", at, at[0] ? ": " : "", cause, doing);
+}
+
+static bool name_end(ic_lua_body *body, bool was_running) {
+  const char *reason = atomic_load(&body->base.isolate->killed);
+  if (!reason) return false;
+  body->base.reason = reason;
+  if (strcmp(reason, IC_REASON_KILLED) == 0) return true;
+  char text[END_BYTES];
+  describe_end(body, reason, was_running, text, sizeof text);
+  ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
+  return true;
+}
+
+bool ic_ending_name(ic_lua_body *body) {
+  return name_end(body, body->stopped_at[0] != '\0');
+}
+
+void ic_ending_note_line(ic_lua_body *body, lua_State *L) {
+  lua_Debug frame;
+  if (body->stopped_at[0] || !ic_doing_find_line(L, "Sl", &frame)) return;
+  snprintf(body->stopped_at, sizeof body->stopped_at, "%s:%d", frame.short_src,
+           frame.currentline);
+}
+
+// Likewise of what runs; where that is our code, which tells of an error for which
+// there is not memory enough, of what has raised that.
+static void note_lines(ic_lua_body *body) {
+  if (body->running) ic_ending_note_line(body, body->running);
+  if (body->failed) ic_ending_note_line(body, body->failed);
+}
+
+// An overflow is told by a fault, at a call: the frames of Lua are whole. So they
+// are not where code was left in the middle of an instruction.
+static void name_left(ic_lua_body *body) {
+  const char *reason = atomic_load(&body->base.isolate->killed);
+  bool is_overflow = reason && strcmp(reason, IC_REASON_STACK) == 0;
+  if (is_overflow) note_lines(body);
+  name_end(body, true);
+}
 
 // --- Running and leaving ----------------------------------------------------
 
@@ -59,57 +162,10 @@ bool ic_ending_run(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
   if (body->meter && isolate->simulator) ic_watchdog_thread_ends(watchdog);
   body->meter = NULL;
   if (!is_whole) {
-    ic_ending_name(body);
+    name_left(body);
     ic_ending_drop_state(body);
   }
   return is_whole;
-}
-
-static void describe_bytes(size_t bytes, char text[32]) {
-  static const char *const units[] = {"bytes", "KB", "MB", "GB"};
-  size_t unit = 0;
-  while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) {
-    bytes /= 1024;
-    unit++;
-  }
-  snprintf(text, 32, "%zu %s", bytes, units[unit]);
-}
-
-// The sentence for [reason].
-static void describe_end(const ic_lua_body *body, const char *reason,
-                         char text[256]) {
-  const ic_limits *limits = &body->base.isolate->limits;
-  const char *at = body->stopped_at;
-  const char *colon = at[0] ? ": " : "";
-  char bytes[32];
-  if (strcmp(reason, IC_REASON_CPU) == 0) {
-    bool in_all =
-        limits->cpu_total_ns > 0 &&
-        (limits->cpu_ns == 0 ||
-         atomic_load(&body->base.isolate->cpu_used_ns) >= limits->cpu_total_ns);
-    snprintf(text, 256, "%s%sover its limit of %g s of CPU time%s", at, colon,
-             (double)(in_all ? limits->cpu_total_ns : limits->cpu_ns) / 1e9,
-             in_all ? " in all" : " for one message");
-  } else if (strcmp(reason, IC_REASON_MEMORY) == 0) {
-    describe_bytes(limits->memory_bytes, bytes);
-    snprintf(text, 256,
-             limits->memory_bytes ? "over its limit of %s of memory"
-                                  : "the system has no memory",
-             bytes);
-  } else {
-    snprintf(text, 256, "C stack overflow");
-  }
-}
-
-bool ic_ending_name(ic_lua_body *body) {
-  const char *reason = atomic_load(&body->base.isolate->killed);
-  if (!reason) return false;
-  body->base.reason = reason;
-  if (strcmp(reason, IC_REASON_KILLED) == 0) return true;
-  char text[256];
-  describe_end(body, reason, text);
-  ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
-  return true;
 }
 
 void ic_ending_check_stack(ic_lua_body *body) {
@@ -117,6 +173,7 @@ void ic_ending_check_stack(ic_lua_body *body) {
   ic_isolate *isolate = body->base.isolate;
   if (!ic_escape_is_open(isolate)) return;
   ic_isolate_condemn(isolate, IC_REASON_STACK);
+  note_lines(body);
   ic_escape_now();
 }
 
@@ -132,6 +189,7 @@ void *ic_ending_allocate(void *context, void *block, size_t old_size,
   ic_isolate *isolate = body->base.isolate;
   if (!body->L) return NULL;  // while the state is made: Lua bears that
   ic_isolate_condemn(isolate, IC_REASON_MEMORY);
+  note_lines(body);
   if (ic_escape_is_open(isolate)) ic_escape_now();
   // It ends a little later, at the next instruction of Lua.
   ic_body_interrupt(&body->base);
@@ -156,11 +214,6 @@ static void restore_hook(ic_lua_body *body) {
   if (body->pressed == NULL) return;
   lua_sethook(body->pressed, body->hook, body->hook_mask, body->hook_count);
   body->pressed = NULL;
-}
-
-// What waits in the mailbox of one with a limit.
-static size_t waiting_bytes(const ic_lua_body *body) {
-  return atomic_load(&body->base.isolate->weight.mailbox_bytes);
 }
 
 // The hook of a code whose memory is at its threshold.

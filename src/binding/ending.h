@@ -18,6 +18,10 @@ bool ic_ending_run(ic_lua_body *body, void (*part)(ic_lua_body *body));
 // by, if it has been condemned; false if it has not.
 bool ic_ending_name(ic_lua_body *body);
 
+// Remembers which line [L] is at as the one that is ended; the first one stays.
+// Allocates nothing. Stack: [-0, +0].
+void ic_ending_note_line(ic_lua_body *body, lua_State *L);
+
 // Frees the state without running any code of it.
 void ic_ending_drop_state(ic_lua_body *body);
 

@@ -12,7 +12,7 @@
 #include "binding/body.h"
 
 typedef struct {
-  const void *type;     // tells it from the userdata of others
+  const void *type;  // tells it from the userdata of others
   ic_owned owned;
   ic_isolate *isolate;  // counted; NULL while it is made, and once finalized
   uint64_t request;     // 0: none

@@ -8,58 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/doing.h"
 #include "binding/ref.h"
 
 enum { TEXT_BYTES = 2048 };
 
 // --- In words ---------------------------------------------------------------
 
-// Writes what the isolate is on, as " on a message of type "import" from /ui".
-static int describe_doing(const ic_lua_body *body, char *out, size_t size) {
-  const ic_doing *doing = &body->doing;
-  switch (doing->what) {
-    case IC_DOING_ENTRY:
-      return snprintf(out, size, " in its entry");
-    case IC_DOING_TIMER:
-      return snprintf(out, size, " on a timer");
-    case IC_DOING_EVENT:
-      return snprintf(out, size, " on an event");
-    case IC_DOING_ANSWER:
-      return snprintf(out, size, " after an answer");
-    default:
-      break;
-  }
-  const ic_isolate *sender =
-      doing->message ? doing->message->sender : doing->sender;
-  return snprintf(out, size, " on a message%s%s%s%s%s",
-                  *doing->type ? " of type \"" : "", doing->type,
-                  *doing->type ? "\"" : "", sender ? " from " : "",
-                  sender ? sender->path : "");
-}
-
-static bool is_ours(const lua_Debug *frame) {
-  static const char prefix[] = "isolate_cluster.";
-  return strncmp(frame->short_src, prefix, sizeof prefix - 1) == 0;
-}
-
 // Writes the innermost line of the script that [L] is in, as
 // ": import.lua:88 in function 'parse'"; nothing where there is none.
 static void describe_place(lua_State *L, char *out, size_t size) {
   lua_Debug frame;
-  for (int level = 0; lua_getstack(L, level, &frame); level++) {
-    lua_getinfo(L, "Sln", &frame);
-    if (*frame.what == 'C' || is_ours(&frame)) continue;
-    if (*frame.what == 'm') {
-      snprintf(out, size, ": %s:%d in the main chunk", frame.short_src,
-               frame.currentline);
-    } else if (*frame.namewhat) {
-      snprintf(out, size, ": %s:%d in function '%s'", frame.short_src,
-               frame.currentline, frame.name);
-    } else {
-      snprintf(out, size, ": %s:%d in function <%s:%d>", frame.short_src,
-               frame.currentline, frame.short_src, frame.linedefined);
-    }
-    return;
+  if (!ic_doing_find_line(L, "Sln", &frame)) return;
+  if (*frame.what == 'm') {
+    snprintf(out, size, ": %s:%d in the main chunk", frame.short_src,
+             frame.currentline);
+  } else if (*frame.namewhat) {
+    snprintf(out, size, ": %s:%d in function '%s'", frame.short_src,
+             frame.currentline, frame.name);
+  } else {
+    snprintf(out, size, ": %s:%d in function <%s:%d>", frame.short_src,
+             frame.currentline, frame.short_src, frame.linedefined);
   }
 }
 
@@ -80,7 +49,7 @@ static void take_sample(lua_State *L, lua_Debug *activation) {
   }
   lua_sethook(L, old_hook, old_mask, old_count);
   char text[TEXT_BYTES];
-  int size = describe_doing(body, text, sizeof text);
+  int size = ic_doing_describe(body, text, sizeof text);
   if (size < 0 || (size_t)size >= sizeof text) return;
   describe_place(L, text + size, sizeof text - (size_t)size);
   free(atomic_exchange(&body->base.isolate->post.sample, strdup(text)));

@@ -11,7 +11,7 @@
 typedef enum {
   IC_CAPTURED_OUTPUT,  // lines for stdout
   IC_CAPTURED_ERRORS,  // lines for stderr
-  IC_CAPTURED_REPORT   // one uncaught error
+  IC_CAPTURED_REPORT   // an uncaught error, an end by a limit, a stuck isolate
 } ic_captured_kind;
 
 typedef struct {

@@ -3,6 +3,7 @@
 
 #include "core/cluster.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -72,14 +73,21 @@ static size_t threads_of(const ic_cluster_options *options) {
   return ic_thread_cores();
 }
 
+// Says [text] about [isolate] to people, by [complain] where nobody was named to
+// hear of it.
+static void tell_people(ic_cluster *cluster, ic_isolate *isolate,
+                        const char *text,
+                        void (*complain)(ic_isolate *isolate,
+                                         const char *text)) {
+  if (ic_cluster_report(cluster, isolate->path, text)) return;
+  if (complain) complain(isolate, text);
+}
+
 // Says what is stuck to people, and to those who watch for it.
 static void tell_stuck(void *context, const ic_stuck *stuck) {
   ic_cluster *cluster = context;
   ic_isolate *isolate = stuck->isolate;
-  if (!ic_cluster_report(cluster, isolate->path, stuck->text) &&
-      isolate->post.complain) {
-    isolate->post.complain(isolate, stuck->text);
-  }
+  tell_people(cluster, isolate, stuck->text, isolate->post.complain);
   ic_message *event = ic_message_new_event(IC_MESSAGE_STUCK);
   if (!event) return;
   event->sender = ic_isolate_hold(isolate);
@@ -225,6 +233,22 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
   return status == IC_OK;
 }
 
+// An end by a limit is told to people, whoever else hears of it, as no code of the
+// isolate can tell of it. Not so if it never was there: then who spawns it is told.
+static void tell_limit(ic_isolate *isolate) {
+  enum { TEXT_BYTES = 4096 };
+  const ic_body *body = isolate->body;
+  const char *killed = atomic_load(&isolate->killed);
+  if (!killed || body->reason != killed) return;
+  if (strcmp(killed, IC_REASON_KILLED) == 0) return;
+  if (!ic_registry_has(&isolate->cluster->registry, isolate)) return;
+  char text[TEXT_BYTES];
+  const ic_error *error = body->error;
+  snprintf(text, sizeof text, "%s ended (%s)%s%s", isolate->path, killed,
+           error ? ": " : "", error ? error->bytes : "");
+  tell_people(isolate->cluster, isolate, text, body->class->complain);
+}
+
 // Whom it still supervises ends now, and only then is its own end told.
 static void end_supervised(const ic_isolate *supervisor) {
   ic_cluster *cluster = supervisor->cluster;
@@ -243,6 +267,7 @@ static void life_end(ic_isolate *isolate) {
   ic_dead_letters_drop(&isolate->cluster->registry, isolate,
                        ic_isolate_close(isolate));
   if (isolate->body->class->close) isolate->body->class->close(isolate->body);
+  tell_limit(isolate);
   // What follows frees what an interrupt would use.
   if (ic_turn_current() == isolate) ic_turn_enter(NULL);
   const char *reason = isolate->body->reason;

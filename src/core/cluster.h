@@ -102,7 +102,8 @@ bool ic_cluster_end_shutdown(ic_cluster *cluster);
 // many there were.
 size_t ic_cluster_shutdown_all(int64_t timeout_ms);
 
-// Reports an uncaught error to whoever was named to hear of it; false: nobody.
+// Reports [text] about the isolate at [path] to whoever was named to hear of it; false:
+// nobody.
 bool ic_cluster_report(ic_cluster *cluster, const char *path, const char *text);
 
 // The cluster's figures. What isolates sent and received is in them only once

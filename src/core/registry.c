@@ -375,6 +375,13 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
   }
 }
 
+bool ic_registry_has(ic_registry *registry, const ic_isolate *isolate) {
+  ic_mutex_lock(&registry->mutex);
+  bool is_live = isolate->stage == IC_STAGE_LIVE;
+  ic_mutex_unlock(&registry->mutex);
+  return is_live;
+}
+
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
                             unsigned watches, ic_message **missed) {
   ic_status status = IC_OK;

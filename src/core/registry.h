@@ -86,6 +86,9 @@ ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
                         const char *reason, ic_error *error);
 
+// Whether [isolate] has been published, and not removed.
+bool ic_registry_has(ic_registry *registry, const ic_isolate *isolate);
+
 // Sets what [isolate] hears of; 0: nothing more. At the first time, if that is ups,
 // [missed] gets those since it was published, the oldest first. They come before all
 // that is in its mailbox, but for downs with a lower number ([request]). Else it gets

@@ -85,9 +85,10 @@ typedef struct ic_port ic_port;        // a mailbox that a C program reads
 
 // --- Clusters --------------------------------------------------------------
 
-// Hears of an uncaught error, with its traceback, or of a stuck isolate: [text], and the
-// [path] of the isolate. Both are borrowed until the call returns. Called on the
-// isolate's thread, of one that is stuck on another; it must not wait for the isolate.
+// Hears of an uncaught error, with its traceback, of an end by a limit, or of a stuck
+// isolate: [text], and the [path] of the isolate. Both are borrowed until the call
+// returns. Called on the isolate's thread, of one that is stuck on another; it must not
+// wait for the isolate.
 typedef void (*ic_report_function)(void *context, const char *path,
                                    const char *text);
 
