@@ -533,10 +533,7 @@ static lua_State *new_dispatcher(ic_lua_body *body, lua_State *L) {
 // A coroutine that is ready to dispatch: the last one, if it is free. It is found
 // without a look-up, which would cost each turn some lines of the cache.
 static lua_State *get_dispatcher(ic_lua_body *body, lua_State *L) {
-  lua_State *co = body->dispatcher;
-  if (!co) co = new_dispatcher(body, L);
-  lua_rawgeti(co, LUA_REGISTRYINDEX, body->dispatch);
-  return co;
+  return body->dispatcher ? body->dispatcher : new_dispatcher(body, L);
 }
 
 // Leaves it at the top of [L], so that it lives on for a while.
@@ -572,34 +569,60 @@ static void note_next(const ic_lua_body *body) {
   }
 }
 
-void ic_body_turn(ic_lua_body *body, lua_State *L) {
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 8, "a turn");
-  body->timers_had_turn = false;
+static void begin_turn(ic_lua_body *body) {
   bool is_simulated = body->base.isolate->simulator != NULL;
+  body->timers_had_turn = false;
   body->calls_per_turn = is_simulated ? 1 : CALLS_PER_TURN;
   if (is_simulated) note_next(body);
-  for (int status = LUA_YIELD;
-       status != LUA_OK && !body->stopping && !ic_body_is_killed(body);) {
-    lua_State *co = get_dispatcher(body, L);
-    int results = 0;
-    ic_value_scratch_reset(&body->scratch);
-    status = ic_body_resume(body, co, L, 0, &results);
-    ic_body_free_current(body);
-    if (ic_body_is_killed(body)) {
-      // What it left open stays so: no more of its code is to run.
-    } else if (status == LUA_YIELD) {
-      let_wait(body, L, co);
-    } else if (status != LUA_OK) {
-      forget_dispatcher(body, L);
-      ic_body_report_error(body, L, co);
-      lua_resetthread(co);
-    }
-    lua_settop(L, top);
-    if (is_simulated) break;
+}
+
+// Handles messages until the dispatcher [co] is done, fails or waits. Raises
+// nothing.
+static int resume_dispatcher(ic_lua_body *body, lua_State *L, lua_State *co) {
+  int results = 0;
+  lua_rawgeti(co, LUA_REGISTRYINDEX, body->dispatch);
+  ic_value_scratch_reset(&body->scratch);
+  int status = ic_body_resume(body, co, L, 0, &results);
+  ic_body_free_current(body);
+  return status;
+}
+
+// Sees to what became of the dispatcher; true if the turn goes on with another.
+static bool goes_on(ic_lua_body *body, lua_State *L, lua_State *co,
+                    int status) {
+  // What it left open stays so: no more of its code is to run.
+  if (ic_body_is_killed(body)) return false;
+  if (status == LUA_YIELD) {
+    let_wait(body, L, co);
+  } else if (status != LUA_OK) {
+    forget_dispatcher(body, L);
+    ic_body_report_error(body, L, co);
+    lua_resetthread(co);
   }
+  return status != LUA_OK && !body->base.isolate->simulator &&
+         !body->stopping && !ic_body_is_killed(body);
+}
+
+// The rest of a turn whose first dispatcher was [co], if it had one.
+static void end_turn(ic_lua_body *body, lua_State *L, lua_State *co,
+                     int status) {
+  int top = lua_gettop(L);
+  while (!co || goes_on(body, L, co, status)) {
+    lua_settop(L, top);
+    co = get_dispatcher(body, L);
+    status = resume_dispatcher(body, L, co);
+  }
+  lua_settop(L, top);
   // The words for an end by force name the sender.
   if (!ic_body_is_killed(body)) pay_sender(body);
+}
+
+void ic_body_turn(ic_lua_body *body, lua_State *L) {
+  luaL_checkstack(L, 8, "a turn");
+  begin_turn(body);
+  if (!body->stopping && !ic_body_is_killed(body)) {
+    end_turn(body, L, NULL, LUA_OK);
+  }
 }
 
 void ic_body_stop(ic_lua_body *body, const char *reason) {
@@ -616,23 +639,53 @@ void ic_body_set_error(ic_body *body, const char *message, size_t message_size,
 
 // --- The body of an isolate -------------------------------------------------
 
-static int protected_turn(lua_State *L) {
-  ic_lua_body *body = lua_touserdata(L, 1);
-  ic_body_turn(body, L);
-  if (body->stopping || has_handler(body) || body->queue) return 0;
+// Ends an isolate whose code nothing can call any more.
+static void look_for_end(ic_lua_body *body, lua_State *L) {
+  if (body->stopping || has_handler(body) || body->queue) return;
   if (ic_request_any(body, L)) {
     ic_request_settle(body);
-    return 0;
+    return;
   }
   // Nothing but messages can call what has nothing but boot.lua.
   if (body->events[IC_EVENT_ALIVE] == LUA_NOREF) {
     ic_body_stop(body, "done");
-    return 0;
+    return;
   }
   if (ic_body_call(body, L, IC_EVENT_ALIVE, 0, 1) && !lua_toboolean(L, -1)) {
     ic_body_stop(body, "done");
   }
+}
+
+typedef struct {
+  ic_lua_body *body;
+  lua_State *co;
+  int status;
+} turn;
+
+static int protected_end(lua_State *L) {
+  const turn *self = lua_touserdata(L, 1);
+  end_turn(self->body, L, self->co, self->status);
+  look_for_end(self->body, L);
   return 0;
+}
+
+// Where the code waits, fails or is to end, there is more to do that may raise.
+static void end_turn_protected(turn *self) {
+  ic_lua_body *body = self->body;
+  lua_State *L = body->L;
+  lua_pushcfunction(L, protected_end);
+  lua_pushlightuserdata(L, self);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK && !ic_body_is_killed(body)) {
+    const char *text = lua_tostring(L, -1);
+    if (!text) text = "an error without a text";
+    ic_body_report(body, text);
+    ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
+    ic_body_stop(body, "memory");
+  }
+  if (!ic_body_is_killed(body) && body->stopping) {
+    ic_body_call(body, L, IC_EVENT_END, 0, 0);
+  }
+  lua_settop(L, 0);
 }
 
 void ic_body_count_memory(ic_lua_body *body) {
@@ -644,22 +697,18 @@ void ic_body_count_memory(ic_lua_body *body) {
 }
 
 static void run_turn(ic_lua_body *body) {
-  lua_State *L = body->L;
-  body->running = L;
-  lua_pushcfunction(L, protected_turn);
-  lua_pushlightuserdata(L, body);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK && !ic_body_is_killed(body)) {
-    const char *text = lua_tostring(L, -1);
-    if (!text) text = "an error without a text";
-    ic_body_report(body, text);
-    ic_body_set_error(&body->base, text, strlen(text), text, strlen(text));
-    ic_body_stop(body, "memory");
-  }
-  if (!ic_body_is_killed(body) && body->stopping) {
-    ic_body_call(body, L, IC_EVENT_END, 0, 0);
+  if (ic_body_is_killed(body)) return;
+  turn self = {body, body->dispatcher, LUA_OK};
+  body->running = body->L;
+  begin_turn(body);
+  if (self.co) self.status = resume_dispatcher(body, body->L, self.co);
+  bool is_over = self.co && self.status == LUA_OK && has_handler(body);
+  if (is_over && !body->stopping && !ic_body_is_killed(body)) {
+    pay_sender(body);
+  } else {
+    end_turn_protected(&self);
   }
   body->running = NULL;
-  lua_settop(L, 0);
   ic_body_count_memory(body);
 }
 
