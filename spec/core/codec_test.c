@@ -331,26 +331,33 @@ static void knows_utf8_at_every_offset(void) {
 
 // --- The check -------------------------------------------------------------
 
-// Long strings are looked at in pieces while they are copied: one character, or
-// half of one, at every kind of border.
-static void knows_long_text_while_copying_it(void) {
-  enum { SIZE = 20000 };
-  static const size_t places[] = {0,    1,     127,   1023,  8191,
-                                  8192, 16383, 16384, 19996, 19998};
-  static char bytes[SIZE];
-  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-    for (int kind = 0; kind < 3; kind++) {
-      memset(bytes, 'x', SIZE);
-      if (kind > 0)
-        memcpy(bytes + places[i], kind == 1 ? "\xc3\xbc" : "\xc3y", 2);
-      ic_buffer out;
-      ic_buffer_init(&out, 0);
-      CHECK(ic_codec_write_string(&out, bytes, SIZE) == IC_OK);
-      CHECK(out.size == SIZE + 3);
-      CHECK(out.bytes[0] == (kind < 2 ? 0x79 : 0x59));
-      CHECK(memcmp(out.bytes + 3, bytes, SIZE) == 0);
-      ic_buffer_fini(&out);
+// Strings are looked at in pieces while they are copied: one character, or half
+// of one, or none, is written at [place].
+static void write_string_with(size_t size, size_t place, int kind) {
+  static char bytes[20000];
+  memset(bytes, 'x', size);
+  if (kind > 0) memcpy(bytes + place, kind == 1 ? "\xc3\xbc" : "\xc3y", 2);
+  ic_buffer out;
+  ic_buffer_init(&out, 0);
+  CHECK(ic_codec_write_string(&out, bytes, size) == IC_OK);
+  size_t head = ic_codec_head_size(size);
+  CHECK(out.size == head + size);
+  CHECK(out.bytes[0] >> 5 == (kind < 2 ? IC_CODEC_TEXT : IC_CODEC_BYTES));
+  CHECK(memcmp(out.bytes + head, bytes, size) == 0);
+  ic_buffer_fini(&out);
+}
+
+static void knows_text_while_copying_it(void) {
+  for (size_t size = 2; size < 200; size++) {
+    for (size_t place = 0; place + 2 <= size; place++) {
+      for (int kind = 0; kind < 3; kind++)
+        write_string_with(size, place, kind);
     }
+  }
+  static const size_t places[] = {0, 62, 63, 64, 8191, 19967, 19968, 19998};
+  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    for (int kind = 0; kind < 3; kind++)
+      write_string_with(20000, places[i], kind);
   }
 }
 
@@ -508,7 +515,7 @@ int main(void) {
   RUN(writes_every_kind);
   RUN(knows_utf8_by_its_table);
   RUN(knows_utf8_at_every_offset);
-  RUN(knows_long_text_while_copying_it);
+  RUN(knows_text_while_copying_it);
   RUN(accepts_what_is_well_formed);
   RUN(refuses_what_is_not);
   RUN(refuses_every_part_of_an_item);

@@ -163,19 +163,6 @@ static inline ic_status ic_codec_write_simple(ic_buffer *out, uint8_t simple) {
 // True if [bytes] are well-formed UTF-8: no surrogates, nothing overlong.
 bool ic_codec_is_utf8_slowly(const uint8_t *bytes, size_t size);
 
-// True if the [size] bytes, a multiple of 128, are ASCII.
-static inline bool ic_codec_is_ascii(const uint8_t *bytes, size_t size) {
-  for (size_t i = 0; i < size; i += 128) {
-    uint64_t any = 0, eight;
-    for (size_t k = 0; k < 128; k += 8) {
-      memcpy(&eight, bytes + i + k, 8);
-      any |= eight;
-    }
-    if (any & 0x8080808080808080u) return false;
-  }
-  return true;
-}
-
 static inline bool ic_codec_is_utf8(const uint8_t *bytes, size_t size) {
   size_t i = 0;
   for (; i + 8 <= size; i += 8) {
@@ -194,9 +181,6 @@ static inline bool ic_codec_is_utf8(const uint8_t *bytes, size_t size) {
 // Copies [bytes], and looks at them on the way, so that a large string comes to
 // the core once. True if they are UTF-8.
 bool ic_codec_copy_text(uint8_t *to, const uint8_t *bytes, size_t size);
-
-// A string of more bytes is copied by that.
-enum { IC_CODEC_LONG_STRING = 1024 };
 
 // A string of up to so many bytes has its size in its head's one byte.
 enum { IC_CODEC_SHORT_STRING = 23 };
@@ -246,16 +230,9 @@ static inline ic_status ic_codec_write_string(ic_buffer *out, const char *bytes,
     out->size += 1 + size;
     return IC_OK;
   }
-  bool is_long = size > IC_CODEC_LONG_STRING;
-  bool text = is_long || ic_codec_is_utf8((const uint8_t *)bytes, size);
-  ic_codec_kind kind = text ? IC_CODEC_TEXT : IC_CODEC_BYTES;
-  uint8_t *behind = ic_codec_put_head(to, kind, size);
-  if (is_long) {
-    // Both kinds' heads have the same size.
-    text = ic_codec_copy_text(behind, (const uint8_t *)bytes, size);
-    if (!text) ic_codec_put_head(to, IC_CODEC_BYTES, size);
-  } else if (size > 0) {
-    memcpy(behind, bytes, size);
+  uint8_t *behind = ic_codec_put_head(to, IC_CODEC_TEXT, size);
+  if (!ic_codec_copy_text(behind, (const uint8_t *)bytes, size)) {
+    ic_codec_put_head(to, IC_CODEC_BYTES, size);  // as long as the other
   }
   out->size += (size_t)(behind - to) + size;
   return IC_OK;
