@@ -6,7 +6,6 @@ local check = require "isolate_cluster.check"
 local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
-local spawn = require "isolate_cluster.spawn"
 local Stream = require "isolate_cluster.stream"
 local timers = require "isolate_cluster.timers"
 
@@ -25,6 +24,10 @@ local meta = boot.meta
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
 local Monitor ---@type table? monitor.lua, once it is needed
+
+-- Loaded once it is needed, too: a fifth of all this, and most isolates spawn
+-- none.
+local function spawn() return require "isolate_cluster.spawn" end
 
 -- A state has one context. What it has inside is not a field of its own, so
 -- that `context.onMessage = fn` comes to __newindex.
@@ -142,19 +145,19 @@ end
 ---@return isolate_cluster.Ref? ref, string? message, string? code
 function Context:spawnIsolate(...)
   check.self(self, meta, "context:spawnIsolate")
-  return spawn.isolate(fields.handle, ...)
+  return spawn().isolate(fields.handle, ...)
 end
 
 ---The isolate that has [path] now, or nil, text, code.
 function Context:lookupIsolate(path)
   check.self(self, meta, "context:lookupIsolate")
-  return spawn.lookup(fields.handle, path)
+  return spawn().lookup(fields.handle, path)
 end
 
 ---All isolates beneath [prefix], sorted by path.
 function Context:lookupIsolates(prefix)
   check.self(self, meta, "context:lookupIsolates")
-  return spawn.list(fields.handle, prefix)
+  return spawn().list(fields.handle, prefix)
 end
 
 ---All isolates beneath [prefix], to be sent to as one.
