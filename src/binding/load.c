@@ -131,23 +131,11 @@ static void load_entry(lua_State *L, ic_lua_body *body) {
   if (status != LUA_OK) lua_error(L);
 }
 
-// The allocator while a state is made. It leaves nothing of what was in a block
-// before, not even between the bytes that Lua writes: core/image.c would take
-// half of an old pointer, and a new byte, for a pointer.
-static void *allocate_clean(void *context, void *block, size_t old_size,
-                            size_t new_size) {
-  ic_arena *arena = ((ic_lua_body *)context)->arena;
-  void *fresh = NULL;
-  if (new_size > 0) {
-    fresh = ic_arena_realloc(arena, NULL, 0, new_size);
-    if (!fresh) return NULL;
-    memset(fresh, 0, new_size);
-  }
-  if (!block) return fresh;
-  if (fresh) memcpy(fresh, block, old_size < new_size ? old_size : new_size);
-  memset(block, 0, old_size);
-  ic_arena_realloc(arena, block, old_size, 0);
-  return fresh;
+// The allocator while a state is made: Lua bears it then that there is no memory.
+static void *allocate(void *body, void *block, size_t old_size,
+                      size_t new_size) {
+  return ic_arena_realloc(((ic_lua_body *)body)->arena, block, old_size,
+                          new_size);
 }
 
 // No call that may raise is outside of a protected one; so this is a defect of
@@ -190,8 +178,8 @@ static int load_common(lua_State *L) {
   return 0;
 }
 
-ic_status ic_load_state(ic_lua_body *body) {
-  lua_State *L = lua_newstate(allocate_clean, body);
+ic_status ic_load_state(ic_lua_body *body, lua_Alloc allocator, void *context) {
+  lua_State *L = lua_newstate(allocator, context);
   if (!L) return IC_MEMORY;
   body->L = L;
   lua_atpanic(L, panic);
@@ -200,8 +188,13 @@ ic_status ic_load_state(ic_lua_body *body) {
   lua_pushlightuserdata(L, body);
   int status = lua_pcall(L, 1, 0, 0);
   lua_settop(L, 0);
-  lua_setallocf(L, ic_ending_allocate, body);
   return status == LUA_OK ? IC_OK : IC_MEMORY;
+}
+
+static ic_status load_alone(ic_lua_body *body) {
+  ic_status status = ic_load_state(body, allocate, body);
+  if (body->L) lua_setallocf(body->L, ic_ending_allocate, body);
+  return status;
 }
 
 // --- What one has -----------------------------------------------------------
@@ -262,7 +255,7 @@ static ic_status describe_end(ic_lua_body *body, char **message) {
 
 ic_status ic_load_body(ic_body *base, char **message) {
   ic_lua_body *body = (ic_lua_body *)base;
-  if (!body->L && ic_load_state(body) != IC_OK) return IC_MEMORY;
+  if (!body->L && load_alone(body) != IC_OK) return IC_MEMORY;
   ic_ending_set_limits(body);
   bool is_whole = ic_ending_run(body, run_load);
   if (!is_whole || ic_ending_name(body)) return describe_end(body, message);

@@ -24,7 +24,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "binding/ending.h"
 #include "binding/load.h"
+#include "core/draft.h"
 #include "core/homes.h"
 #include "core/image.h"
 
@@ -36,7 +38,7 @@ enum { SEEN_MAX = 1024, DEPTH_MAX = 32 };
 typedef struct {
   const void *seen[SEEN_MAX];
   size_t count;
-  const char *home;
+  const ic_arena *arena;  // at the beginning of its home
   bool is_sound;
 } inspection;
 
@@ -53,7 +55,7 @@ static bool is_first_sight(inspection *of, const void *what) {
 }
 
 static bool is_at_home(const inspection *of, const void *address) {
-  return (uintptr_t)address - (uintptr_t)of->home < IC_HOME_BYTES;
+  return (uintptr_t)address - (uintptr_t)of->arena < IC_HOME_BYTES;
 }
 
 // Whether the key on the top of the stack is found by an address that moves.
@@ -111,15 +113,14 @@ static int inspect_all(lua_State *L) {
   return 0;
 }
 
-static bool can_be_copied(lua_State *L, const char *home) {
+static bool is_sound(lua_State *L, const ic_arena *arena) {
   inspection *of = calloc(1, sizeof *of);
   if (!of) return false;
-  of->home = home;
+  of->arena = arena;
   of->is_sound = true;
   lua_pushcfunction(L, inspect_all);
   lua_pushlightuserdata(L, of);
   bool is_sound = lua_pcall(L, 1, 0, 0) == LUA_OK && of->is_sound;
-  lua_settop(L, 0);
   free(of);
   return is_sound;
 }
@@ -136,33 +137,59 @@ static bool was_tried;  // guard: making
 static template the_template;
 static _Atomic(template *) made;  // NULL: not yet, or there is none
 
-// Loads our code into a state that is dropped, so that its compiling, which is
-// done once for a process, leaves no gaps in the template.
-static bool compile(void) {
+static ic_lua_body *copy(const template *from) {
+  const ic_arena *arena = ic_image_copy(from->image);
+  return arena ? ic_image_moved(from->image, arena, from->body) : NULL;
+}
+
+// With a look at a copy, as that makes the state's stack grow.
+static bool can_be_copied(const template *from) {
+  ic_lua_body *copied = copy(from);
+  if (!copied) return false;
+  bool can_be = is_sound(copied->L, copied->arena);
+  ic_arena_free(copied->arena);
+  return can_be;
+}
+
+// Makes the state with [draft]'s blocks. Where it fails, [body] may have one all
+// the same.
+static bool build(ic_lua_body *body, ic_draft *draft) {
+  if (ic_load_state(body, ic_draft_allocate, draft) != IC_OK) return false;
+  lua_gc(body->L, LUA_GCCOLLECT);
+  return true;
+}
+
+static bool rehearse(ic_draft *draft) {
   ic_arena *arena = ic_arena_new();
   ic_lua_body *body = arena ? ic_body_new_in(arena) : NULL;
-  bool has_loaded = body && ic_load_state(body) == IC_OK;
+  ic_draft_rehearse(draft);
+  bool is_built = body && build(body, draft);
+  ic_draft_note(draft);
   if (body && body->L) lua_close(body->L);
   if (body) ic_body_fini(body);
   ic_arena_free(arena);
-  return has_loaded;
+  return is_built;
 }
 
 // What was begun in vain stays as it is: it happens once at most.
-static bool make_template(void) {
-  if (!compile()) return false;
-  ic_arena *arena = ic_image_new_arena();
-  ic_lua_body *body = arena ? ic_body_new_in(arena) : NULL;
-  void *home;
-  size_t used_bytes;
-  if (!body || ic_load_state(body) != IC_OK ||
-      !ic_arena_is_at_home(arena, &home, &used_bytes) ||
-      !can_be_copied(body->L, home)) {
-    return false;
-  }
-  lua_gc(body->L, LUA_GCCOLLECT);
+static bool perform(ic_draft *draft, ic_arena *arena) {
+  ic_lua_body *body = ic_body_new_in(arena);
+  ic_draft_perform(draft, arena);
+  if (!body || !build(body, draft) || !ic_draft_is_whole(draft)) return false;
+  lua_setallocf(body->L, ic_ending_allocate, body);
   the_template = (template){ic_image_new(arena), body};
-  return the_template.image != NULL;
+  return the_template.image && can_be_copied(&the_template);
+}
+
+// The first of all that loads our code compiles it, which is done once for a
+// process; so it takes other blocks than those behind it.
+static bool make_template(void) {
+  ic_arena *arena = ic_image_new_arena();
+  ic_draft *draft = arena ? ic_draft_new() : NULL;
+  bool is_made = draft && rehearse(draft) && rehearse(draft);
+  is_made = is_made && perform(draft, arena);
+  if (is_made) ic_draft_free(draft);
+  return is_made;
 }
 
 static template *find_template(void) {
@@ -181,8 +208,5 @@ static template *find_template(void) {
 
 ic_lua_body *ic_template_copy(void) {
   const template *from = find_template();
-  if (!from) return NULL;
-  const ic_arena *arena = ic_image_copy(from->image);
-  if (!arena) return NULL;
-  return ic_image_moved(from->image, arena, from->body);
+  return from ? copy(from) : NULL;
 }
