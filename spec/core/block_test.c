@@ -101,6 +101,29 @@ static void keeps_a_bounded_number_of_large_ones_warm(void) {
   CHECK(ic_block_cached_bytes() == before);
 }
 
+#ifndef __SANITIZE_ADDRESS__
+// What grows begins small: then what it grew up to the last time is still wanted.
+static void keeps_larger_ones_when_it_maps_a_small_one(void) {
+  enum { MOST = IC_BLOCK_CACHE_BYTES / IC_BLOCK_LARGE + 1 };
+  void *small[MOST];
+  int count = 0;
+  ic_block_give(ic_block_take(8 * IC_BLOCK_LARGE), 8 * IC_BLOCK_LARGE);
+  size_t before;
+  do {  // until none of its size is warm
+    before = ic_block_cached_bytes();
+    small[count++] = ic_block_take(IC_BLOCK_LARGE);
+  } while (count < MOST && ic_block_cached_bytes() < before);
+  CHECK(ic_block_cached_bytes() >= 8 * IC_BLOCK_LARGE);
+  while (count > 0)
+    ic_block_give(small[--count], IC_BLOCK_LARGE);
+  before = ic_block_cached_bytes();
+  size_t larger = 100 * IC_BLOCK_LARGE;
+  void *block = ic_block_take(larger);
+  CHECK(ic_block_cached_bytes() < before);
+  ic_block_give(block, larger);
+}
+#endif
+
 // --- Threads that hand blocks on --------------------------------------------
 
 enum { THREADS = 4, ROUNDS = 20000, PLACES = 64 };
@@ -180,6 +203,9 @@ int main(void) {
   RUN(refuses_more_than_there_is);
 #endif
   RUN(keeps_a_bounded_number_of_large_ones_warm);
+#ifndef __SANITIZE_ADDRESS__
+  RUN(keeps_larger_ones_when_it_maps_a_small_one);
+#endif
   RUN(can_be_given_back_by_any_thread);
   RUN(serves_a_flood);
   return check_report("block");

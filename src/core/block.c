@@ -458,14 +458,17 @@ static void *take_warm(size_t bytes) {
   return some;
 }
 
-// Takes out the oldest, until no more than [most_bytes] are left.
-static warm_block *cool_locked(size_t most_bytes) {
-  warm_block *doomed = NULL;
-  while (warm.bytes > most_bytes) {
-    warm_block *oldest = warm.oldest;
-    unlink_warm_locked(oldest);
-    oldest->next = doomed;
-    doomed = oldest;
+// Takes out the oldest that are [smaller_than], until no more than [most_bytes] are
+// left.
+static warm_block *cool_locked(size_t most_bytes, size_t smaller_than) {
+  warm_block *doomed = NULL, *younger;
+  for (warm_block *some = warm.oldest; some && warm.bytes > most_bytes;
+       some = younger) {
+    younger = some->younger;
+    if (some->bytes >= smaller_than) continue;
+    unlink_warm_locked(some);
+    some->next = doomed;
+    doomed = some;
   }
   return doomed;
 }
@@ -478,11 +481,13 @@ static void unmap_all(warm_block *doomed) {
   }
 }
 
-// What is mapped anew takes the place of warm blocks, which nobody had a use for: so
-// who asks for larger and larger ones does not leave all the smaller ones behind.
-static void make_place(size_t bytes) {
+// A mapping of [bytes], [more] of them new, takes the place of smaller warm blocks: so
+// who asks for larger and larger ones does not leave all the smaller ones behind. Larger
+// ones stay, as those who grow up to them begin small each time.
+static void make_place(size_t bytes, size_t more) {
   ic_mutex_lock(&warm.mutex);
-  warm_block *doomed = cool_locked(warm.bytes > bytes ? warm.bytes - bytes : 0);
+  warm_block *doomed =
+      cool_locked(warm.bytes > more ? warm.bytes - more : 0, bytes);
   ic_mutex_unlock(&warm.mutex);
   unmap_all(doomed);
 }
@@ -492,7 +497,7 @@ static void *take_large(size_t size) {
   size_t bytes = mapped_bytes(size);
   void *block = take_warm(bytes);
   if (block) return block;
-  make_place(bytes);
+  make_place(bytes, bytes);
   block = map(bytes);
   if (block) populate(block, size);
   return block;
@@ -506,7 +511,7 @@ static void give_large(void *block, size_t size) {
   }
   ic_mutex_lock(&warm.mutex);
   link_warm_locked(block, bytes);
-  warm_block *doomed = cool_locked(IC_BLOCK_CACHE_BYTES);
+  warm_block *doomed = cool_locked(IC_BLOCK_CACHE_BYTES, SIZE_MAX);
   ic_mutex_unlock(&warm.mutex);
   unmap_all(doomed);
 }
@@ -522,7 +527,7 @@ static void *resize_large(void *block, size_t old_size, size_t new_size) {
     give_large(block, old_size);
     return moved;
   }
-  if (bytes > old_bytes) make_place(bytes - old_bytes);
+  if (bytes > old_bytes) make_place(bytes, bytes - old_bytes);
   moved = mremap(block, old_bytes, bytes, MREMAP_MAYMOVE);
   if (moved == MAP_FAILED) return NULL;
   if (new_size > old_size) {
