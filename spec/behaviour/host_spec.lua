@@ -200,6 +200,18 @@ describe("cluster:stats", function()
     assert.equal(5, stats.deadLetters)
     assert.same({}, stats.isolates)
   end)
+
+  it("counts nothing in the mailbox of one that has settled", function()
+    cluster:spawnIsolate("/module", "spec.support.echo")
+    cluster:spawnIsolate("/function", function(context)
+      context:onMessage(function() end)
+    end)
+    assert.is_true(cluster:settle(DEADLINE))
+
+    local isolates = cluster:stats().isolates
+    assert.equal(0, isolates["/function"].mailbox)
+    assert.equal(0, isolates["/module"].mailbox)
+  end)
 end)
 
 describe("a program of plain lua5.4", function()

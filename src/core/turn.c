@@ -64,6 +64,7 @@ static ic_turn_outcome run(ic_isolate *isolate, ic_message *chain,
     }
     isolate->has_begun = true;
     if (chain->kind == IC_MESSAGE_LOAD || chain->kind == IC_MESSAGE_CANCEL) {
+      ic_count(&isolate->handled);
       bool loaded = isolate->life->load(isolate, chain);
       return loaded ? IC_TURN_MORE : IC_TURN_OVER;
     }
