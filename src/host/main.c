@@ -140,7 +140,8 @@ static int add_traceback(lua_State *L) {
     text =
         lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
-  luaL_traceback(L, L, text, 1);
+  lua_Debug caller;  // of who raised it; none where the script does not load
+  if (lua_getstack(L, 2, &caller)) luaL_traceback(L, L, text, 1);
   return 1;
 }
 
