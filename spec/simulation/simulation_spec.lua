@@ -46,6 +46,36 @@ describe("A seed", function()
     end
   end)
 
+  -- Three random numbers of each of five isolates.
+  local function chances(seed)
+    local cluster = testing.cluster { seed = seed }
+    local probe = cluster:probe()
+    for _ = 1, 5 do
+      cluster:spawnIsolate("/chance/", function(context)
+        for _ = 1, 3 do
+          context:property "to":send(math.random(1 << 60))
+          context:sleep(math.random())
+        end
+      end, { to = probe.ref })
+    end
+    cluster:advance(10)
+    local values = probe:messages()
+    testing.finish()
+    return values
+  end
+
+  it("gives the same chances each time, to each isolate its own", function()
+    local values, seen = chances(42), {}
+    for _, value in ipairs(values) do
+      assert.is_nil(seen[value])
+      seen[value] = true
+    end
+
+    assert.equal(15, #values)
+    assert.same(values, chances(42))
+    assert.are_not.same(values, chances(43))
+  end)
+
   it("gives another trace than other seeds", function()
     local traces, orders = {}, {}
     for seed = 1, 20 do

@@ -199,12 +199,15 @@ static ic_status load_alone(ic_lua_body *body) {
 
 // --- What one has -----------------------------------------------------------
 
-// A state's math.random is its own, though its state is a copy.
+// A state's math.random is its own, though its state is a copy; in a simulated
+// cluster it is the seed's.
 static void seed_random(lua_State *L, const ic_isolate *isolate) {
+  ic_simulator *simulator = isolate->cluster->scheduler.simulator;
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
-  lua_pushinteger(L, (lua_Integer)ic_now_ns());
-  lua_pushinteger(L, (lua_Integer)isolate->id);
+  lua_pushinteger(L, simulator ? (lua_Integer)ic_simulator_next_seed(simulator)
+                               : (lua_Integer)ic_now_ns());
+  lua_pushinteger(L, simulator ? 0 : (lua_Integer)isolate->id);
   lua_call(L, 2, 0);
   lua_pop(L, 1);
 }

@@ -19,6 +19,7 @@ enum {
 
 struct ic_simulator {
   uint64_t random;
+  uint64_t seeds;  // likewise, for those that are given
   bool is_virtual;
   int64_t now_ns;  // with virtual time
   unsigned restless_turns;
@@ -42,6 +43,7 @@ ic_status ic_simulator_new(uint64_t seed, bool is_virtual, ic_simulator **out) {
   ic_simulator *self = calloc(1, sizeof *self);
   if (!self) return IC_MEMORY;
   self->random = seed;
+  self->seeds = ~seed;
   self->is_virtual = is_virtual;
   // Never 0, which as a deadline is "at once"; and the same each time, so that
   // fractions of seconds are rounded alike.
@@ -83,8 +85,8 @@ bool ic_simulator_is_mine(const ic_simulator *self) {
 // SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
 // 2014; the constants are Vigna's): any seed is good, and each gives the same
 // numbers on every machine.
-static uint64_t next_random(ic_simulator *self) {
-  uint64_t z = (self->random += UINT64_C(0x9e3779b97f4a7c15));
+static uint64_t next_random(uint64_t *state) {
+  uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
   z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
   z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
   return z ^ (z >> 31);
@@ -92,7 +94,11 @@ static uint64_t next_random(ic_simulator *self) {
 
 // A number from 0 to [count] - 1; a seed's bias for some of them is of no matter.
 static size_t choose(ic_simulator *self, size_t count) {
-  return (size_t)(((next_random(self) >> 32) * (uint64_t)count) >> 32);
+  return (size_t)(((next_random(&self->random) >> 32) * (uint64_t)count) >> 32);
+}
+
+uint64_t ic_simulator_next_seed(ic_simulator *self) {
+  return next_random(&self->seeds);
 }
 
 // --- Time -------------------------------------------------------------------

@@ -59,6 +59,9 @@ void ic_simulator_wake(ic_simulator *simulator);
 // may be overtaken.
 void ic_simulator_breathe(ic_simulator *simulator);
 
+// A seed for the random numbers of an isolate; one that is given changes no order.
+uint64_t ic_simulator_next_seed(ic_simulator *simulator);
+
 // The time in the isolates of [simulator]; NULL: of all others.
 int64_t ic_simulator_now_ns(const ic_simulator *simulator);
 int64_t ic_simulator_deadline_ns(const ic_simulator *simulator,
