@@ -207,6 +207,18 @@ function Cluster:wait(timeout)
     timeout and ("isolates are left after %g s"):format(timeout))
 end
 
+local NAMED = 3 -- isolates, in a text
+
+-- ": /a, /b and 5 more": who keeps a cluster from settling.
+local function describeBusy(handle)
+  local paths = {}
+  for i, ref in ipairs(core.listBusy(handle) or {}) do paths[i] = ref.path end
+  if #paths == 0 then return "" end
+  table.sort(paths)
+  local more = #paths > NAMED and (" and %d more"):format(#paths - NAMED) or ""
+  return ": " .. table.concat(paths, ", ", 1, math.min(#paths, NAMED)) .. more
+end
+
 ---Waits until every isolate is idle, no message is on its way and no timer is
 ---due: true, or nil, text, "timeout". Who waits for a reply or a later time is
 ---idle.
@@ -220,7 +232,8 @@ function Cluster:settle(timeout)
   while not core.isSettled(handle) do
     local now = core.now()
     if deadline and now >= deadline then
-      return nil, ("isolates are busy after %g s"):format(timeout), "timeout"
+      return nil, ("isolates are busy after %g s%s"):format(timeout,
+        describeBusy(handle)), "timeout"
     end
     loop.await(loop.ticket(), pause)
     pause = math.min(pause * 2, LONGEST_LOOK)

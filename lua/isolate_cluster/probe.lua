@@ -53,9 +53,16 @@ local function record(context)
   end)
 end
 
+---What goes wrong it raises for who called its caller.
 ---@return isolate_cluster.Probe
 function Probe.new(cluster, path)
-  local ref = assert(cluster:spawnIsolate(path or "/probe/", record))
+  path = path or "/probe/"
+  local complaint = core.complaint(path, path:sub(-1) == "/")
+  if complaint then
+    error(("malformed path '%s': %s"):format(path, complaint), 3)
+  end
+  local ref, text = cluster:spawnIsolate(path, record)
+  if not ref then error(text, 3) end
   return setmetatable({ cluster = cluster, ref = ref, came = {}, left = {} },
     Probe)
 end

@@ -8,16 +8,21 @@ local loop = require "isolate_cluster.loop"
 local Cluster = require "isolate_cluster.cluster"
 local IsolateCluster = require "isolate_cluster"
 local Probe = require "isolate_cluster.probe"
+local report = require "isolate_cluster.test_report"
+local runner = require "isolate_cluster.test_runner"
 
 local testing = {}
 
 local DEFAULT_SEED = 1 -- where virtual time is asked for, and no seed
 local DEADLINE = 10 -- seconds, for what ends soon where nothing is wrong
-local REPORTED_LINES = 20 -- of the trace
+local DESCRIPTOR_DEADLINE = 1 -- likewise, once all threads have ended
 
 -- What finish has to look at.
 local open = {} ---@type isolate_cluster.TestCluster[]
-local countsBefore ---@type table<string, integer>
+local before ---@type { threads: integer, descriptors: table<integer, string> }
+
+-- By cluster: the test that has made it.
+local madeIn = setmetatable({}, { __mode = "k" })
 
 -- --- A cluster's methods ---------------------------------------------------
 
@@ -48,7 +53,8 @@ end
 function methods:probe(path)
   check.self(self, Cluster, "cluster:probe")
   check.optional(path, "string", "a path")
-  return Probe.new(self, path)
+  local probe = Probe.new(self, path)
+  return probe
 end
 
 ---Lets [seconds] go by, and then all that is due.
@@ -107,50 +113,12 @@ function methods:errors(path)
   return errors
 end
 
--- --- Reports ---------------------------------------------------------------
-
-local function addIsolates(lines, cluster)
-  local isolates = cluster:stats().isolates
-  local paths = {}
-  for path in pairs(isolates) do paths[#paths + 1] = path end
-  table.sort(paths)
-  lines[#lines + 1] = #paths == 0 and "no isolate lives" or "isolates:"
-  for _, path in ipairs(paths) do
-    local figures = isolates[path]
-    lines[#lines + 1] = ("  %s: %d in the mailbox, %d received, %d sent")
-      :format(path, figures.mailbox, figures.received, figures.sent)
-  end
-end
-
-local function addLines(lines, title, path, text)
-  lines[#lines + 1] = ("%s %s:"):format(title, path)
-  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
-end
-
-local function addTrace(lines, cluster)
-  local trace = cluster:trace()
-  local first = math.max(1, #trace - REPORTED_LINES + 1)
-  lines[#lines + 1] = first > 1 and "the end of the trace:" or "trace:"
-  for i = first, #trace do lines[#lines + 1] = "  " .. trace[i] end
-end
-
 ---What there is to know after a failure: the seed, the isolates, what they
----wrote, their errors, and the end of the trace.
+---wrote, what was reported of them, and the end of the trace.
 ---@return string
 function methods:report()
   check.self(self, Cluster, "cluster:report")
-  local lines = {}
-  if self.seed then
-    lines[1] = ("seed %d: ISOLATE_SEED=%d runs it again, with %s time")
-      :format(self.seed, self.seed, self.time)
-  end
-  addIsolates(lines, self)
-  for _, record in ipairs(core.captureRecords(handles[self])) do
-    local title = record.kind == "report" and "error in" or "written by"
-    addLines(lines, title, record.path, record.text)
-  end
-  if self.seed then addTrace(lines, self) end
-  return table.concat(lines, "\n")
+  return report.of(self, core.captureRecords(handles[self]))
 end
 
 -- --- Making one ------------------------------------------------------------
@@ -210,14 +178,16 @@ local function wrapMethods()
   wrapMethods = function() end
 end
 
-local function count()
-  return {
-    threads = core.countThreads(),
-    descriptors = core.countDescriptors(),
-  }
+-- The next test would be blamed for what one that does not finish has left.
+local function checkForgotten()
+  for _, cluster in ipairs(open) do
+    local test = madeIn[cluster]
+    if cluster.up and test and test ~= runner.test() then
+      error(("the test '%s' has left its cluster up: testing.finish() in "
+        .. "after_each shuts it down"):format(test.name), 3)
+    end
+  end
 end
-
-local listenToBusted -- below
 
 ---Starts a cluster for a test: singleNode's options, and `seed`, by which
 ---isolates run one at a time, and `time`, "real" or "virtual". A seed that is
@@ -230,9 +200,13 @@ function testing.cluster(options)
   local rest = {}
   for key, value in next, options or {} do rest[key] = value end
   local seed, time = takeOptions(rest)
+  checkForgotten()
   if seed then checkDriven() end
-  listenToBusted()
-  if #open == 0 then countsBefore = count() end
+  if #open == 0 then
+    before = {
+      threads = core.countThreads(), descriptors = core.listDescriptors(),
+    }
+  end
   local cluster = IsolateCluster.singleNode(rest)
   local more = setmetatable({ seed = seed or false, time = time },
     { __index = methods })
@@ -245,37 +219,90 @@ function testing.cluster(options)
     wrapMethods()
   end
   open[#open + 1] = cluster
+  madeIn[cluster] = runner.test()
   return cluster
 end
 
 -- --- What is left ----------------------------------------------------------
 
--- Shuts a cluster down, and adds to [problems] who did not agree to it.
+-- Shuts a cluster down; false if somebody did not agree to it. Who sleeps for
+-- good is not waited for; in a simulated one that takes no time.
+local function shutDown(cluster)
+  local handle = handles[cluster]
+  local deadline = core.now() + DEADLINE
+  core.beginShutdown(handle, DEADLINE)
+  while not cluster.seed and cluster.up and core.now() < deadline
+    and not core.refusesToEnd(handle) do
+    loop.await(loop.ticket(), 0.001)
+  end
+  return cluster:shutdown(cluster.seed and DEADLINE or 0)
+end
+
+-- Adds to [problems] who did not agree to the end of a cluster; what there is
+-- to tell of it then.
 local function close(cluster, problems)
-  if not cluster.up then return end
+  if not cluster.up then return nil end
+  local isolates = report.isolates(cluster)
   local killed = {}
   cluster.onIsolateDown:listen(function(ref, reason)
     if reason == "killed" then killed[#killed + 1] = ref.path end
   end)
-  if cluster:shutdown(DEADLINE) then return end
+  if shutDown(cluster) then return nil end
   table.sort(killed)
   problems[#problems + 1] = "had to be stopped by force: "
     .. table.concat(killed, ", ")
+  return report.of(cluster, core.captureRecords(handles[cluster]), isolates)
 end
 
--- What was more than before, when all had its time to go.
+-- Those descriptors that were not there before; a list of what they lead to.
+local function newDescriptors()
+  local targets = {}
+  for descriptor, target in pairs(core.listDescriptors()) do
+    if before.descriptors[descriptor] ~= target then
+      targets[#targets + 1] = target
+    end
+  end
+  table.sort(targets)
+  return targets
+end
+
+local function countNewDescriptors()
+  local count = 0
+  for _ in pairs(core.listDescriptors()) do count = count + 1 end
+  for _ in pairs(before.descriptors) do count = count - 1 end
+  return count
+end
+
+-- Waits for at most so many seconds until count(), how many are more than
+-- before, is 0; and gives that.
+local function awaitNone(count, seconds)
+  local deadline = core.now() + seconds
+  local left = count()
+  while left > 0 and core.now() < deadline do
+    loop.await(loop.ticket(), 0.001)
+    left = count()
+  end
+  return left
+end
+
+local function describeLeft(count, name)
+  return ("%d %s left"):format(count, count == 1 and name .. " is"
+    or name .. "s are")
+end
+
+-- What is more than before, though it had its time to go.
 local function findLeft(problems)
-  local deadline = core.now() + DEADLINE
-  for _, kind in ipairs { "threads", "descriptors" } do
-    local left = count()[kind] - countsBefore[kind]
-    if left > 0 then collectgarbage() end -- files that nobody has closed
-    while left > 0 and core.now() < deadline do
-      loop.await(loop.ticket(), 0.001)
-      left = count()[kind] - countsBefore[kind]
-    end
-    if left > 0 then
-      problems[#problems + 1] = ("%d %s are left"):format(left, kind)
-    end
+  local threads = awaitNone(function()
+    return core.countThreads() - before.threads
+  end, DEADLINE)
+  if threads > 0 then
+    problems[#problems + 1] = describeLeft(threads, "thread")
+  end
+  if countNewDescriptors() > 0 then collectgarbage() end -- files left open
+  local descriptors = awaitNone(countNewDescriptors, DESCRIPTOR_DEADLINE)
+  if descriptors > 0 then
+    problems[#problems + 1] = describeLeft(descriptors, "descriptor") .. ": "
+      .. table.concat(newDescriptors(), ", ")
   end
 end
 
@@ -288,48 +315,64 @@ function testing.finish()
   if #clusters == 0 then return end
   local problems, reports = {}, {}
   for _, cluster in ipairs(clusters) do
-    local before = #problems
-    close(cluster, problems)
-    if #problems > before then reports[#reports + 1] = cluster:report() end
+    reports[#reports + 1] = close(cluster, problems)
   end
   driven = nil
   findLeft(problems)
   if #problems == 0 then return end
-  error(table.concat(problems, "\n") .. "\n" .. table.concat(reports, "\n"), 2)
+  local test = runner.lastTest()
+  local title = test and ("after the test '%s':\n"):format(test.name) or ""
+  table.move(reports, 1, #reports, #problems + 1, problems)
+  error(title .. table.concat(problems, "\n"), 2)
 end
 
--- Where busted runs, a failure tells of the clusters that are up: whatever
--- failed, the seed is printed.
-local function tellOfFailure()
-  for _, cluster in ipairs(open) do
-    io.stderr:write("isolate_cluster.testing: the cluster of a failed test\n",
-      cluster:report(), "\n")
-  end
-  return nil, true
-end
-
-function listenToBusted()
-  listenToBusted = function() end
-  local busted = package.loaded.busted
-  if type(busted) ~= "table" or not busted.subscribe then return end
-  busted.subscribe({ "failure" }, tellOfFailure)
-  busted.subscribe({ "error" }, tellOfFailure)
-end
+runner.listen {
+  failed = function(test, text)
+    for _, cluster in ipairs(open) do
+      local isOf = madeIn[cluster] == nil or madeIn[cluster] == test
+      if isOf then report.tell(cluster, test and test.name, text) end
+    end
+  end,
+  over = function()
+    local left
+    for _, cluster in ipairs(open) do left = cluster.up and cluster or left end
+    if not left then return end
+    local test = madeIn[left]
+    open = {}
+    io.stderr:write(("isolate_cluster.testing: a cluster%s was left up; "
+      .. "testing.finish() in after_each shuts it down\n"):format(
+        test and (" of the test '%s'"):format(test.name) or ""))
+    error "a cluster was left up"
+  end,
+}
 
 -- --- Many seeds ------------------------------------------------------------
 
-local function describeError(value)
-  return debug.traceback(loop.describeError(value), 2)
+-- The text of an error, and the calls from fn on that led to it.
+local function describeError(fn, value)
+  local text, trace = loop.describeError(value), debug.traceback("", 3)
+  local depth, level = nil, 3
+  while not depth and debug.getinfo(level, "f") do
+    if debug.getinfo(level, "f").func == fn then depth = level - 2 end
+    level = level + 1
+  end
+  local lines = {}
+  for line in trace:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  -- Longer ones are not told as a whole.
+  local shown = depth and depth < 10 and depth + 1 or #lines
+  return text .. "\n" .. table.concat(lines, "\n", 1, shown)
 end
 
 -- Runs fn with one seed; nil, or what went wrong.
 local function trySeed(fn, options, seed)
   options.seed = seed
   local cluster = testing.cluster(options)
-  local ok, text = xpcall(fn, describeError, cluster, seed)
-  local report = not ok and cluster:report()
+  local ok, text = xpcall(fn, function(value)
+    return describeError(fn, value)
+  end, cluster, seed)
+  local told = not ok and cluster:report()
   local finished, left = pcall(testing.finish)
-  if not ok then return text .. "\n" .. report end
+  if not ok then return text .. "\n" .. told end
   if not finished then return left end
 end
 
@@ -352,7 +395,7 @@ function testing.seeds(n, fn, options)
     local text = trySeed(fn, copy, seed)
     if text then
       error(("seed %d of %d failed; ISOLATE_SEED=%d runs it alone\n%s")
-        :format(seed, n, seed, text), 0)
+        :format(seed, n, seed, text), 2)
     end
   end
 end

@@ -73,7 +73,7 @@ describe("cluster:settle", function()
     local settled, text, code = cluster:settle(0.01)
 
     assert.is_nil(settled)
-    assert.equal("isolates are busy after 0.01 s", text)
+    assert.equal("isolates are busy after 0.01 s: /busy", text)
     assert.equal("timeout", code)
     probe:spawn("/go", "spec.support.idle")
     probe:reasonOf(busy)

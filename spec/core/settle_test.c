@@ -84,6 +84,10 @@ static void who_is_in_a_handler_is_busy(void) {
   play.on_message = stay_at_gate;
   throw_ball(1);
   CHECK(ic_cluster_settle(cluster, 20) == IC_TIMEOUT);
+  ic_ref_list busy;
+  CHECK(ic_scheduler_list_busy(&cluster->scheduler, &busy) == IC_OK);
+  CHECK(busy.count == 1);
+  ic_ref_list_fini(&busy);
   tally_add(&play.gate);
   CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
   tear_down();
@@ -148,6 +152,44 @@ static void who_ends_is_busy_until_it_is_gone(void) {
   tear_down();
 }
 
+static bool refuse(test_script *script, const ic_message *message) {
+  if (message->kind == IC_MESSAGE_SHUTDOWN) tally_add(&script->gate);
+  return true;
+}
+
+// All members have been asked to end, and sleep again.
+static void ask_all(void) {
+  play.on_message = refuse;
+  CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(!ic_cluster_refuses_to_end(cluster));
+  CHECK(ic_cluster_begin_shutdown(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(tally_reaches(&play.gate, MEMBERS));
+  CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+}
+
+static void who_does_not_end_refuses_it_once_it_was_asked(void) {
+  set_up(false);
+  ask_all();
+  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+  while (!ic_cluster_refuses_to_end(cluster) && ic_now_ns() < deadline_ns) {
+  }
+  CHECK(ic_cluster_refuses_to_end(cluster));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  tear_down();
+}
+
+static void who_has_a_time_to_come_may_yet_end(void) {
+  set_up(false);
+  play.every_ms = 3600 * 1000;
+  ask_all();
+  ic_mutex_lock(&cluster->registry.mutex);
+  cluster->was_asked = true;  // as it is any moment now
+  ic_mutex_unlock(&cluster->registry.mutex);
+  CHECK(!ic_cluster_refuses_to_end(cluster));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  tear_down();
+}
+
 static void an_empty_cluster_has_settled(void) {
   ic_cluster *empty = NULL;
   CHECK(ic_cluster_new(NULL, &empty) == IC_OK);
@@ -163,6 +205,8 @@ int main(void) {
   RUN(with_own_threads_a_later_time_is_none_of_it);
   RUN(in_the_pool_a_later_time_is_none_of_it);
   RUN(who_ends_is_busy_until_it_is_gone);
+  RUN(who_does_not_end_refuses_it_once_it_was_asked);
+  RUN(who_has_a_time_to_come_may_yet_end);
   RUN(an_empty_cluster_has_settled);
   return check_report("settle");
 }

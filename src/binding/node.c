@@ -175,13 +175,8 @@ static ic_ref_list *push_list(lua_State *L) {
   return &list->refs;
 }
 
-// list(handle, prefix) -> array of refs | nil, message, code
-static int list_refs(lua_State *L) {
-  ic_cluster *cluster = check_cluster(L);
-  const char *prefix = luaL_checkstring(L, 2);
-  ic_ref_list *list = push_list(L);
-  ic_status status = ic_registry_list(&cluster->registry, prefix, list);
-  if (status != IC_OK) return fail(L, status);
+// Pushes the array of the refs that the state may know of; frees [list].
+static int push_refs(lua_State *L, ic_ref_list *list) {
   lua_createtable(L, (int)list->count, 0);
   ic_lua_body *body = ic_body_of(L);
   lua_Integer count = 0;
@@ -192,6 +187,23 @@ static int list_refs(lua_State *L) {
   }
   ic_ref_list_fini(list);
   return 1;
+}
+
+// list(handle, prefix) -> array of refs | nil, message, code
+static int list_refs(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  const char *prefix = luaL_checkstring(L, 2);
+  ic_ref_list *list = push_list(L);
+  ic_status status = ic_registry_list(&cluster->registry, prefix, list);
+  return status == IC_OK ? push_refs(L, list) : fail(L, status);
+}
+
+// listBusy(handle) -> array of refs | nil, message, code
+static int list_busy(lua_State *L) {
+  ic_cluster *cluster = check_cluster(L);
+  ic_ref_list *list = push_list(L);
+  ic_status status = ic_scheduler_list_busy(&cluster->scheduler, list);
+  return status == IC_OK ? push_refs(L, list) : fail(L, status);
 }
 
 // isSettled(handle) -> whether every isolate is idle and nothing is on its way,
@@ -498,6 +510,7 @@ void ic_node_open(lua_State *L) {
                                        {"lookup", lookup},
                                        {"list", list_refs},
                                        {"isSettled", is_settled},
+                                       {"listBusy", list_busy},
                                        {"version", version},
                                        {"watch", watch},
                                        {"spawn", spawn},

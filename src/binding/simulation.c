@@ -6,7 +6,10 @@
 
 #include <dirent.h>
 #include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "binding/node.h"
 #include "core/simulated.h"
@@ -43,6 +46,12 @@ static int leave_simulation(lua_State *L) {
 // isSimulated(handle) -> boolean
 static int is_simulated(lua_State *L) {
   lua_pushboolean(L, simulator_of(L) != NULL);
+  return 1;
+}
+
+// refusesToEnd(handle) -> whether a shutdown waits in vain, as who is left sleeps
+static int refuses_to_end(lua_State *L) {
+  lua_pushboolean(L, ic_cluster_refuses_to_end(ic_node_check_cluster(L)));
   return 1;
 }
 
@@ -111,25 +120,47 @@ static int capture_records(lua_State *L) {
 
 // --- What is left of a test -------------------------------------------------
 
-static int count_entries(const char *path) {
-  DIR *folder = opendir(path);
-  if (!folder) return 0;
-  int count = 0;
-  while (readdir(folder))
-    count++;
-  closedir(folder);
-  return count - 2;  // "." and ".."
-}
-
 // countThreads() -> of the process
 static int count_threads(lua_State *L) {
-  lua_pushinteger(L, count_entries("/proc/self/task"));
+  DIR *folder = opendir("/proc/self/task");
+  int count = 0;
+  while (folder && readdir(folder))
+    count++;
+  if (folder) closedir(folder);
+  lua_pushinteger(L, count - 2);  // without "." and ".."
   return 1;
 }
 
-// countDescriptors() -> of the process
-static int count_descriptors(lua_State *L) {
-  lua_pushinteger(L, count_entries("/proc/self/fd") - 1);  // and its own
+enum { MOST_DESCRIPTORS = 4096 };  // that are told of
+
+// The process's descriptors; how many.
+static size_t find_descriptors(int out[MOST_DESCRIPTORS]) {
+  DIR *folder = opendir("/proc/self/fd");
+  if (!folder) return 0;
+  size_t count = 0;
+  const struct dirent *entry;
+  while (count < MOST_DESCRIPTORS && (entry = readdir(folder)) != NULL) {
+    int descriptor = atoi(entry->d_name);
+    if (entry->d_name[0] == '.' || descriptor == dirfd(folder)) continue;
+    out[count++] = descriptor;
+  }
+  closedir(folder);
+  return count;
+}
+
+// listDescriptors() -> table: what each of the process leads to, by its number
+static int list_descriptors(lua_State *L) {
+  int descriptors[MOST_DESCRIPTORS];
+  size_t count = find_descriptors(descriptors);
+  lua_createtable(L, 0, (int)count);
+  for (size_t i = 0; i < count; i++) {
+    char path[64], target[256];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptors[i]);
+    ssize_t size = readlink(path, target, sizeof target);
+    if (size < 0) continue;
+    lua_pushlstring(L, target, (size_t)size);
+    lua_rawseti(L, -2, descriptors[i]);
+  }
   return 1;
 }
 
@@ -137,12 +168,13 @@ void ic_simulation_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"simulate", simulate},
                                        {"leaveSimulation", leave_simulation},
                                        {"isSimulated", is_simulated},
+                                       {"refusesToEnd", refuses_to_end},
                                        {"breathe", breathe},
                                        {"trace", trace},
                                        {"startCapture", start_capture},
                                        {"captureRecords", capture_records},
                                        {"countThreads", count_threads},
-                                       {"countDescriptors", count_descriptors},
+                                       {"listDescriptors", list_descriptors},
                                        {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 1);

@@ -428,6 +428,14 @@ ic_status ic_cluster_settle(ic_cluster *cluster, int64_t timeout_ms) {
   return IC_OK;
 }
 
+bool ic_cluster_refuses_to_end(ic_cluster *cluster) {
+  ic_mutex_lock(&cluster->registry.mutex);
+  bool was_asked = cluster->was_asked;
+  ic_mutex_unlock(&cluster->registry.mutex);
+  return was_asked &&
+         ic_scheduler_is_settled_until(&cluster->scheduler, IC_NEVER - 1);
+}
+
 bool ic_cluster_is_up(ic_cluster *cluster) {
   ic_mutex_lock(&cluster->registry.mutex);
   bool up = cluster->registry.node != IC_NODE_DOWN;
@@ -502,6 +510,9 @@ static bool kill_the_rest(ic_cluster *cluster) {
 // All of it, from the first request to the last thread.
 static void shut_down(ic_cluster *cluster) {
   ic_registry_tell_all(&cluster->registry, IC_MESSAGE_SHUTDOWN);
+  ic_mutex_lock(&cluster->registry.mutex);
+  cluster->was_asked = true;
+  ic_mutex_unlock(&cluster->registry.mutex);
   ic_registry_wait_empty(&cluster->registry, &cluster->shutdown_deadline_ns);
   bool all_agreed = kill_the_rest(cluster);
   ic_sentry_stop(&cluster->sentry);

@@ -44,7 +44,7 @@ struct ic_cluster {
   // Guard: the registry's mutex.
   int64_t shutdown_deadline_ns;
   bool all_agreed;
-  bool was_asked;              // of a simulated one: its isolates, to end
+  bool was_asked;              // by a shutdown: its isolates, to end
   bool shutdown_thread_known;  // started, and to be joined
   ic_thread shutdown_thread;
   ic_module *modules;  // only ever grows, at its head
@@ -93,6 +93,10 @@ ic_status ic_cluster_kill(ic_cluster *cluster, ic_isolate *isolate,
 // to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY -
 // nothing has begun.
 ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms);
+
+// Whether a shutdown waits in vain: all isolates have been asked to end, those that
+// are left sleep, and no message or time is to come for any. Threads: any.
+bool ic_cluster_refuses_to_end(ic_cluster *cluster);
 
 // Whether all isolates agreed to the shutdown, which is complete; joins its
 // thread.

@@ -232,16 +232,19 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
 // a handler, and none ran. Nobody is left who could wake another, but for clocks:
 // hence the look at when each wants to run.
 
+static bool sleeps(ic_isolate *isolate, int64_t now_ns, uint64_t *naps) {
+  return ic_mailbox_is_asleep(&isolate->mailbox, naps) &&
+         atomic_load_explicit(&isolate->wants_ns, memory_order_relaxed) >
+             now_ns;
+}
+
 static bool all_sleep_locked(ic_scheduler *scheduler, int64_t now_ns,
                              uint64_t *naps) {
   *naps = 0;
   for (ic_isolate *isolate = scheduler->newest; isolate;
        isolate = isolate->next_thread) {
     uint64_t own_naps;
-    if (!ic_mailbox_is_asleep(&isolate->mailbox, &own_naps)) return false;
-    int64_t wants_ns =
-        atomic_load_explicit(&isolate->wants_ns, memory_order_relaxed);
-    if (wants_ns <= now_ns) return false;
+    if (!sleeps(isolate, now_ns, &own_naps)) return false;
     *naps += own_naps;  // none ever falls: the same sum is the same of each
   }
   return true;
@@ -251,14 +254,37 @@ static int64_t now_ns(const ic_scheduler *scheduler) {
   return ic_simulator_now_ns(scheduler->simulator);
 }
 
-bool ic_scheduler_is_settled(ic_scheduler *scheduler) {
+bool ic_scheduler_is_settled_until(ic_scheduler *scheduler, int64_t until_ns) {
   uint64_t first, second;
   ic_mutex_lock(&scheduler->mutex);
   bool settled = all_sleep_locked(scheduler, INT64_MIN, &first) &&
-                 all_sleep_locked(scheduler, now_ns(scheduler), &second) &&
+                 all_sleep_locked(scheduler, until_ns, &second) &&
                  first == second;
   ic_mutex_unlock(&scheduler->mutex);
   return settled;
+}
+
+bool ic_scheduler_is_settled(ic_scheduler *scheduler) {
+  return ic_scheduler_is_settled_until(scheduler, now_ns(scheduler));
+}
+
+ic_status ic_scheduler_list_busy(ic_scheduler *scheduler, ic_ref_list *out) {
+  ic_ref_list list = {0};
+  ic_status status = IC_OK;
+  uint64_t naps;
+  ic_mutex_lock(&scheduler->mutex);
+  for (ic_isolate *isolate = scheduler->newest; isolate && status == IC_OK;
+       isolate = isolate->next_thread) {
+    if (sleeps(isolate, now_ns(scheduler), &naps)) continue;
+    status = ic_ref_list_add(&list, isolate);
+  }
+  ic_mutex_unlock(&scheduler->mutex);
+  if (status == IC_OK) {
+    *out = list;
+  } else {
+    ic_ref_list_fini(&list);
+  }
+  return status;
 }
 
 // --- Stopping ---------------------------------------------------------------

@@ -42,6 +42,12 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
 // What threads do that are no isolate's, the caller knows. Threads: any.
 bool ic_scheduler_is_settled(ic_scheduler *scheduler);
 
+// Likewise, and none had a timer that is due by [until_ns].
+bool ic_scheduler_is_settled_until(ic_scheduler *scheduler, int64_t until_ns);
+
+// Gives the isolates for which it is not so now. Threads: any. Errors: IC_MEMORY.
+ic_status ic_scheduler_list_busy(ic_scheduler *scheduler, ic_ref_list *out);
+
 // Makes every isolate that still runs give up what it does: marks it killed,
 // wakes it where it sleeps, interrupts it where it runs.
 void ic_scheduler_kill_all(ic_scheduler *scheduler);
