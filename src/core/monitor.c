@@ -80,7 +80,9 @@ static void *run(void *argument) {
       int64_t tick_ns = ic_deadline_ns(TICK_MS << quiet_looks);
       if (tick_ns < wake_ns) wake_ns = tick_ns;
     }
+    atomic_store(&pool->monitor_looks_ns, wake_ns);
     ic_parker_park(&pool->monitor_parker, wake_ns);
+    atomic_store(&pool->monitor_looks_ns, IC_NEVER);
     atomic_store(&pool->monitor_sleeps, false);
   }
   return NULL;

@@ -23,6 +23,7 @@ ic_status ic_pool_new(size_t threads, ic_pool **out) {
   ic_mutex_init(&pool->mutex);
   ic_condition_init(&pool->left);
   ic_parker_init(&pool->monitor_parker);
+  atomic_init(&pool->monitor_looks_ns, IC_NEVER);
   ic_status status = ic_monitor_start(pool);
   if (status != IC_OK) {
     ic_worker_release_pool(pool);

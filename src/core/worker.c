@@ -349,6 +349,16 @@ static bool comes_soon(ic_worker *self, ic_isolate *isolate) {
   return false;
 }
 
+// The monitor says that it is awake before it looks at the alarms, and when it
+// looks again after it has: so it finds this one, or is seen awake, or will look
+// in time.
+static void set_alarm(ic_pool *pool, ic_isolate *isolate, int64_t deadline_ns) {
+  if (ic_alarms_set(&pool->alarms, isolate, deadline_ns) &&
+      deadline_ns < atomic_load(&pool->monitor_looks_ns)) {
+    ic_parker_unpark(&pool->monitor_parker);
+  }
+}
+
 // After its turn the isolate goes where it belongs. Once it is asleep, or queued,
 // it is not touched again. One that is killed is run once more to see it; who
 // kills it a moment later finds it not asleep yet, and has to come again.
@@ -356,10 +366,7 @@ static void settle(ic_worker *self, ic_isolate *isolate,
                    ic_turn_outcome outcome, int64_t deadline_ns) {
   ic_pool *pool = self->pool;
   if (outcome == IC_TURN_WAITS && !atomic_load(&isolate->killed)) {
-    if (deadline_ns != IC_NEVER &&
-        ic_alarms_set(&pool->alarms, isolate, deadline_ns)) {
-      ic_parker_unpark(&pool->monitor_parker);
-    }
+    if (deadline_ns != IC_NEVER) set_alarm(pool, isolate, deadline_ns);
     ic_isolate_want(isolate, deadline_ns);
     if (ic_mailbox_sleep(&isolate->mailbox)) {
       atomic_store(&self->runs, NULL);

@@ -62,6 +62,8 @@ struct ic_pool {
 
   ic_thread monitor;
   ic_parker monitor_parker;
+  // When it looks at the alarms again, at the latest; IC_NEVER while it is awake.
+  _Atomic int64_t monitor_looks_ns;
 };
 
 // The last user of a pool, which has been stopped, frees it.
