@@ -7,12 +7,12 @@ local shell = require "spec.support.shell"
 
 -- From the ground up. A file in src/core may include those to its left.
 local CORE_FLOORS = {
-  "status", "sync", "block", "homes", "arena", "draft", "image", "buffer",
-  "capture", "codec", "path", "limits", "escape", "message", "mailbox",
-  "weight", "bound", "isolate", "watch", "wait", "ref", "reader", "program",
-  "turn", "alarms", "run_queue", "worker", "monitor", "pool", "simulator",
-  "scheduler", "watchdog", "sentry", "ups", "registry", "supervision",
-  "dead_letters", "cluster", "death", "simulated", "port",
+  "status", "sync", "alternates", "block", "homes", "arena", "draft", "image",
+  "buffer", "capture", "codec", "path", "limits", "escape", "message",
+  "mailbox", "weight", "bound", "isolate", "watch", "wait", "ref", "reader",
+  "program", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
+  "simulator", "scheduler", "watchdog", "sentry", "ups", "registry",
+  "supervision", "dead_letters", "cluster", "death", "simulated", "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "check.h"
+#include "core/alternates.h"
 #include "test_body.h"
 
 static int owner, depth_owner;
@@ -160,9 +161,7 @@ static void overflow(void) {
 }
 
 static void *overflow_on_a_thread(void *argument) {
-  ic_alternate_stack stack;
-  (void)argument;
-  ic_escape_begin_thread(&stack);
+  ic_escape_begin_thread(argument);
   for (int i = 0; i < 3; i++)
     run_escapable(overflow);
   ic_escape_end_thread();
@@ -173,17 +172,20 @@ static void the_end_of_the_stack_is_left(void) {
   ic_thread thread;
   overflowed = NULL;
   ic_escape_handle_faults(note_overflow);
+  void *alternate_stack = ic_alternate_take();
+  CHECK(alternate_stack);
   CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, overflow_on_a_thread,
-                        NULL) == IC_OK);
+                        alternate_stack) == IC_OK);
   ic_thread_join(thread);
+  ic_alternate_give(alternate_stack);
   CHECK(landed);
   CHECK(overflowed == &owner);
   CHECK(depth > 100);
 }
 
 static void *measure_room(void *argument) {
-  ic_alternate_stack stack;
-  ic_escape_begin_thread(&stack);
+  static _Alignas(16) char alternate_stack[IC_ALTERNATE_STACK_BYTES];
+  ic_escape_begin_thread(alternate_stack);
   *(size_t *)argument = ic_escape_stack_room();
   ic_escape_end_thread();
   return NULL;

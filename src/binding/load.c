@@ -151,12 +151,26 @@ enum { PAUSE_PERCENT = 180 };  // of the collector
 
 // --- What all isolates have -------------------------------------------------
 
+// Makes the registry grow for references, as they are numbers, before all else that
+// will be in it: so they lie in its array, at a third of the memory.
+static void make_room_for_references(lua_State *L) {
+  enum { ROOM = 5 };  // with what is there, and the list of free ones: 8
+  int references[ROOM];
+  for (int i = 0; i < ROOM; i++) {
+    lua_pushboolean(L, 1);
+    references[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  for (int i = ROOM; i > 0; i--)
+    luaL_unref(L, LUA_REGISTRYINDEX, references[i - 1]);
+}
+
 static int load_common(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   lua_settop(L, 0);
   // Nothing of this is garbage: the collector would only walk it.
   lua_gc(L, LUA_GCSTOP);
   luaL_openlibs(L);
+  make_room_for_references(L);
   ic_output_install(&body->output, L);
   ic_process_install(L);
   ic_process_protect(L);

@@ -188,8 +188,8 @@ void ic_escape_handle_faults(void (*on_overflow)(void *owner)) {
   ic_thread_on_fault(on_fault);
 }
 
-void ic_escape_begin_thread(ic_alternate_stack *stack) {
-  ic_thread_use_alternate_stack(stack->bytes, sizeof stack->bytes);
+void ic_escape_begin_thread(void *alternate_stack) {
+  ic_thread_use_alternate_stack(alternate_stack, IC_ALTERNATE_STACK_BYTES);
   ic_stack_get_bounds(&bounds);
 }
 

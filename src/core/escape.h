@@ -84,12 +84,9 @@ void ic_escape_set_range(const void *begin, const void *end);
 // the owner of the code, before that is left.
 void ic_escape_handle_faults(void (*on_overflow)(void *owner));
 
-// Where the calling thread's signal handlers run; it lives as long as the thread's
-// function, so that the end of the thread's stack can be noticed.
-typedef struct {
-  _Alignas(16) char bytes[IC_ALTERNATE_STACK_BYTES];
-} ic_alternate_stack;
-void ic_escape_begin_thread(ic_alternate_stack *stack);
+// The calling thread's signal handlers run on [alternate_stack] (alternates.h) from
+// here to there, so that the end of its own stack can be noticed.
+void ic_escape_begin_thread(void *alternate_stack);
 void ic_escape_end_thread(void);
 
 // How many bytes of the thread's stack are left, at most; SIZE_MAX: unknown.

@@ -197,6 +197,8 @@ struct ic_isolate {
   bool has_begun;  // the thread's that runs it: the first message is handled
   bool hot;        // the reader's: its last wait was a short one
 
+  void *alternate_stack;  // of an own thread; written before that starts
+
   // Isolates that have no thread of their own.
   ic_pool *pool;                          // its own, or NULL
   ic_simulator *simulator;                // likewise; a host script's: whose

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+#include "core/alternates.h"
 #include "core/escape.h"
 
 void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
@@ -127,8 +128,7 @@ static void *own_thread(void *argument) {
   ic_isolate *isolate = argument;
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
-  ic_alternate_stack alternate;
-  ic_escape_begin_thread(&alternate);
+  ic_escape_begin_thread(isolate->alternate_stack);
   ic_turn_enter(isolate);
   ic_thread_prepare_signals();
   ic_mutex_lock(&scheduler->mutex);
@@ -140,6 +140,7 @@ static void *own_thread(void *argument) {
   life->end(isolate);
   ic_turn_enter(NULL);
   ic_escape_end_thread();
+  ic_alternate_give(isolate->alternate_stack);
   leave(scheduler, isolate);
   life->left(cluster);
   return NULL;
@@ -177,6 +178,9 @@ static ic_status start_shared(ic_scheduler *scheduler, ic_isolate *isolate) {
 
 static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   join_some(scheduler);
+  void *alternate_stack = ic_alternate_take();
+  if (!alternate_stack) return IC_MEMORY;
+  isolate->alternate_stack = alternate_stack;
   ic_mutex_lock(&scheduler->mutex);
   link_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);
@@ -184,6 +188,7 @@ static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   ic_status status =
       ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
   if (status == IC_OK) return IC_OK;
+  ic_alternate_give(alternate_stack);
   ic_mutex_lock(&scheduler->mutex);
   // A shutdown that had no more time may have abandoned it already.
   if (isolate->is_listed) unlink_locked(scheduler, isolate);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "core/alternates.h"
 #include "core/block.h"
 #include "core/escape.h"
 
@@ -26,8 +27,13 @@ static void *run_worker(void *argument);
 
 static ic_worker *new_worker(ic_pool *pool) {
   ic_worker *self = calloc(1, sizeof *self);
-  if (!self) return NULL;
+  void *alternate_stack = self ? ic_alternate_take() : NULL;
+  if (!alternate_stack) {
+    free(self);
+    return NULL;
+  }
   self->pool = pool;
+  self->alternate_stack = alternate_stack;
   atomic_init(&self->users, 1);
   ic_run_queue_init(&self->queue);
   ic_parker_init(&self->parker);
@@ -74,6 +80,7 @@ static void start_worker_locked(ic_pool *pool) {
   if (!self) return;
   if (ic_thread_start(&self->thread, IC_THREAD_STACK_BYTES, run_worker, self) !=
       IC_OK) {
+    ic_alternate_give(self->alternate_stack);
     release(self);
     return;
   }
@@ -440,23 +447,28 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   return false;
 }
 
+static void end_thread(void *alternate_stack) {
+  ic_escape_end_thread();
+  ic_alternate_give(alternate_stack);
+}
+
 static void *run_worker(void *argument) {
   ic_worker *self = argument;
-  ic_alternate_stack alternate;
-  ic_escape_begin_thread(&alternate);
+  void *alternate_stack = self->alternate_stack;
+  ic_escape_begin_thread(alternate_stack);
   this_worker = self;
   ic_thread_prepare_signals();
   for (;;) {
     ic_isolate *isolate = find_work(self);
     if (!isolate) {
       if (park(self)) continue;
-      ic_escape_end_thread();
+      end_thread(alternate_stack);
       return NULL;
     } else if (!run_isolate(self, isolate)) {
       break;
     }
   }
-  ic_escape_end_thread();
+  end_thread(alternate_stack);
   ic_thread_detach_self();
   release(self);
   return NULL;

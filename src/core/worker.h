@@ -29,6 +29,7 @@ struct ic_worker {
   unsigned looks;              // its own: for work
   ic_parker parker;
   ic_thread thread;
+  void *alternate_stack;  // its thread's
   // Guard: the pool's mutex.
   ic_worker *next;
   ic_worker *next_idle;
