@@ -639,13 +639,17 @@ void ic_body_set_error(ic_body *body, const char *message, size_t message_size,
 
 // --- The body of an isolate -------------------------------------------------
 
+// Whether something is there that will call the isolate's code. Raises nothing.
+static bool lives_on(ic_lua_body *body, lua_State *L) {
+  if (has_handler(body) || body->queue) return true;
+  if (!ic_request_any(body, L)) return false;
+  ic_request_settle(body);
+  return true;
+}
+
 // Ends an isolate whose code nothing can call any more.
 static void look_for_end(ic_lua_body *body, lua_State *L) {
-  if (body->stopping || has_handler(body) || body->queue) return;
-  if (ic_request_any(body, L)) {
-    ic_request_settle(body);
-    return;
-  }
+  if (body->stopping || lives_on(body, L)) return;
   // Nothing but messages can call what has nothing but boot.lua.
   if (body->events[IC_EVENT_ALIVE] == LUA_NOREF) {
     ic_body_stop(body, "done");
@@ -702,8 +706,8 @@ static void run_turn(ic_lua_body *body) {
   body->running = body->L;
   begin_turn(body);
   if (self.co) self.status = resume_dispatcher(body, body->L, self.co);
-  bool is_over = self.co && self.status == LUA_OK && has_handler(body);
-  if (is_over && !body->stopping && !ic_body_is_killed(body)) {
+  bool is_over = self.co && self.status == LUA_OK && !body->stopping;
+  if (is_over && !ic_body_is_killed(body) && lives_on(body, body->L)) {
     pay_sender(body);
   } else {
     end_turn_protected(&self);
