@@ -43,10 +43,10 @@ static size_t handle_one(ic_bound *bound, ic_message **queue) {
   ic_message *message = *queue;
   if (!message) return 0;
   *queue = message->next;
-  ic_weight_lift(&weight, message);
+  ic_weight_lift(&mailbox, message);
   if (message->kind == IC_MESSAGE_TOKEN) {
     ic_message_free(message);
-    message = ic_bound_redeem(bound);
+    message = ic_bound_redeem(bound, &mailbox);
     if (!message) return 0;
   } else {
     ic_message_free_chain(ic_bound_make_room(bound, &mailbox, message));
@@ -87,6 +87,36 @@ static void is_full_at_its_bytes(void) {
   CHECK(push(bound, 4, &dropped) == IC_OK);
   CHECK(push(bound, 7, &dropped) == IC_FULL);
   CHECK(push(bound, 6, &dropped) == IC_OK);
+  end(bound, queue);
+}
+
+// The numbers that places are counted by only grow, and begin anew.
+static void counts_on_beyond_the_largest_number(void) {
+  ic_bound *bound = bound_of(2, 10, IC_WHEN_FULL_FAIL);
+  ic_message *queue = NULL;
+  int dropped = 0;
+  atomic_store(&mailbox.taken_places, UINT64_MAX - 1);
+  atomic_store(&mailbox.seen_freed_places, UINT64_MAX - 1);
+  atomic_store(&mailbox.freed_places, UINT64_MAX - 1);
+  for (int i = 0; i < 10; i++) {
+    CHECK(push(bound, 1, &dropped) == IC_OK);
+    CHECK(push(bound, 10, &dropped) == IC_FULL);
+    CHECK(push(bound, 9, &dropped) == IC_OK);
+    CHECK(push(bound, 0, &dropped) == IC_FULL);
+    CHECK(handle_one(bound, &queue) == 1);
+    CHECK(handle_one(bound, &queue) == 9);
+  }
+  end(bound, queue);
+}
+
+static void has_room_within_the_largest_bounds(void) {
+  ic_bound *bound = bound_of(SIZE_MAX, SIZE_MAX, IC_WHEN_FULL_FAIL);
+  ic_message *queue = NULL;
+  int dropped = 0;
+  CHECK(push(bound, 1, &dropped) == IC_OK);
+  CHECK(push(bound, (size_t)1 << 30, &dropped) == IC_OK);
+  CHECK(handle_one(bound, &queue) == 1);
+  CHECK(handle_one(bound, &queue) == (size_t)1 << 30);
   end(bound, queue);
 }
 
@@ -192,9 +222,9 @@ static void takes_a_request_back(void) {
   request->request = 7;
   CHECK(ic_bound_push_later(bound, &mailbox, request, NULL, &wake, &waits) ==
         IC_OK);
-  CHECK(ic_bound_withdraw(bound, NULL, 8) == NULL);
-  CHECK(ic_bound_withdraw(bound, NULL, 7) == request);
-  CHECK(ic_bound_withdraw(bound, NULL, 7) == NULL);
+  CHECK(ic_bound_withdraw(bound, &mailbox, NULL, 8) == NULL);
+  CHECK(ic_bound_withdraw(bound, &mailbox, NULL, 7) == request);
+  CHECK(ic_bound_withdraw(bound, &mailbox, NULL, 7) == NULL);
   ic_message_free(request);
   CHECK(ic_bound_push_later(bound, &mailbox, value(3), NULL, &wake, &waits) ==
         IC_OK);
@@ -296,13 +326,13 @@ static void weighs_what_it_keeps_apart(void) {
   weight.most_bytes = 1 << 20;
   for (int i = 0; i < 100; i++)
     CHECK(push(bound, 10, &dropped) == IC_OK);
-  CHECK(atomic_load(&weight.mailbox_bytes) >= 200 * sizeof(ic_message));
+  CHECK(ic_weight_outside_bytes(&mailbox) >= 200 * sizeof(ic_message));
   CHECK(push(bound, 1000, &dropped) == IC_OK);
-  CHECK(atomic_load(&weight.mailbox_bytes) >= 100 * sizeof(ic_message));
+  CHECK(ic_weight_outside_bytes(&mailbox) >= 100 * sizeof(ic_message));
   CHECK(handle_one(bound, &queue) == 1000);
   for (int i = 0; i < 99; i++)
     CHECK(handle_one(bound, &queue) == 0);
-  CHECK(atomic_load(&weight.mailbox_bytes) == 0);
+  CHECK(ic_weight_outside_bytes(&mailbox) == 0);
   end(bound, queue);
 }
 
@@ -322,6 +352,8 @@ static void is_never_exceeded_where_messages_are_dropped(void) {
 int main(void) {
   RUN(is_full_at_its_count);
   RUN(is_full_at_its_bytes);
+  RUN(counts_on_beyond_the_largest_number);
+  RUN(has_room_within_the_largest_bounds);
   RUN(drops_the_newest);
   RUN(drops_the_oldest);
   RUN(drops_as_many_as_it_must);

@@ -233,6 +233,48 @@ static void a_turn_that_sleeps_does_not_count_its_sleep(void) {
   tear_down();
 }
 
+static void take_turns(ic_isolate *isolate, int count, bool is_long) {
+  int64_t time_ns = is_long ? IC_NS_PER_MS : IC_NS_PER_MS / 1000;
+  for (int i = 0; i < count; i++)
+    take_a_turn(isolate, spin_for, time_ns);
+}
+
+// What is not timed is added up all the same.
+static void short_turns_stand_for_others(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS}, true);
+  bool skipped = false;
+  for (int i = 0; i < 4000; i++) {
+    take_turns(isolate, 1, false);
+    skipped |= isolate->untimed_turns > 0;
+  }
+  CHECK(skipped);
+  // Less than 100 are not added yet.
+  CHECK(atomic_load(&isolate->cpu_used_ns) >= 3900 * IC_NS_PER_MS / 1000);
+  ic_watchdog_thread_ends(&cluster->watchdog);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void behind_a_long_turn_each_is_timed(void) {
+  set_up();
+  ic_isolate *isolate =
+      start("/a", (ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS}, true);
+  take_turns(isolate, 4000, false);
+  do {
+    take_turns(isolate, 1, true);
+  } while (isolate->untimed_turns > 0);
+  for (int i = 0; i < 100; i++) {
+    int64_t before_ns = atomic_load(&isolate->cpu_used_ns);
+    take_turns(isolate, 1, false);
+    CHECK(atomic_load(&isolate->cpu_used_ns) > before_ns);
+  }
+  ic_watchdog_thread_ends(&cluster->watchdog);
+  ic_isolate_release(isolate);
+  tear_down();
+}
+
 static void what_has_no_limit_is_not_measured(void) {
   set_up();
   ic_isolate *isolate = start("/a", (ic_limits){0}, false);
@@ -254,6 +296,8 @@ int main(void) {
   RUN(a_life_has_its_time);
   RUN(turns_of_the_pool_are_added_up_each);
   RUN(a_turn_that_sleeps_does_not_count_its_sleep);
+  RUN(short_turns_stand_for_others);
+  RUN(behind_a_long_turn_each_is_timed);
   RUN(what_has_no_limit_is_not_measured);
   return check_report("watchdog");
 }

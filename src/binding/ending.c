@@ -28,11 +28,6 @@ static const char body_key;  // registry: the body
 
 // --- Ends in words ----------------------------------------------------------
 
-// What waits in the mailbox of one with a limit.
-static size_t waiting_bytes(const ic_lua_body *body) {
-  return atomic_load(&body->base.isolate->weight.mailbox_bytes);
-}
-
 static void describe_bytes(size_t bytes, char text[32]) {
   static const char *const units[] = {"bytes", "KB", "MB", "GB"};
   size_t unit = 0;
@@ -64,7 +59,7 @@ static void describe_memory(const ic_lua_body *body, char *out, size_t size) {
   }
   describe_bytes(limit, bytes);
   snprintf(out, size, "over its limit of %s of memory%s", bytes,
-           waiting_bytes(body) > limit / 2
+           ic_weight_outside_bytes(&body->base.isolate->mailbox) > limit / 2
                ? ", most of which waits in its mailbox"
                : "");
 }
@@ -216,6 +211,12 @@ static void restore_hook(ic_lua_body *body) {
   body->pressed = NULL;
 }
 
+// What of the limit is not the state's.
+static size_t outside_bytes(void *context) {
+  const ic_lua_body *body = context;
+  return ic_weight_outside_bytes(&body->base.isolate->mailbox);
+}
+
 // The hook of a code whose memory is at its threshold.
 static void relieve(lua_State *L, lua_Debug *activation) {
   (void)activation;
@@ -226,7 +227,7 @@ static void relieve(lua_State *L, lua_Debug *activation) {
   size_t soft = ic_limits_soft_bytes(limits);
   lua_gc(L, LUA_GCCOLLECT);
   ic_arena_tidy(body->arena);
-  size_t held = ic_arena_held_bytes(body->arena) + waiting_bytes(body);
+  size_t held = ic_arena_held_bytes(body->arena) + outside_bytes(body);
   if (held + STEP_MIN < soft) {
     size_t next = half_way(held, soft);
     ic_arena_set_threshold(body->arena, next < soft ? next : soft);
@@ -272,7 +273,7 @@ void ic_ending_set_limits(ic_lua_body *body) {
                           .threshold_bytes = half_way(0, soft),
                           .on_threshold = on_threshold,
                           .context = body,
-                          .other_bytes = &isolate->weight.mailbox_bytes,
+                          .other_bytes = outside_bytes,
                           .held_bytes = &isolate->weight.state_bytes};
   ic_arena_set_limit(body->arena, &limit);
 }

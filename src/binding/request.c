@@ -121,7 +121,8 @@ static int push_answer(ic_lua_body *body, lua_State *L,
 // A request that still waits for room in a mailbox is not sent any more.
 static void withdraw(const ic_lua_body *body, ic_request *request) {
   if (!request->full) return;
-  ic_message_free(ic_bound_withdraw(request->full->bound, body->base.isolate,
+  ic_message_free(ic_bound_withdraw(request->full->bound,
+                                    &request->full->mailbox, body->base.isolate,
                                     request->number));
   ic_isolate_release(request->full);
   request->full = NULL;
@@ -362,7 +363,7 @@ static ic_request *add_request(ic_lua_body *body, int64_t deadline_ns) {
   size_t before = requests->count;
   ic_request *request = ic_requests_add(requests, deadline_ns);
   size_t added = requests->count - before;
-  ic_weight_hold(&body->base.isolate->weight,
+  ic_weight_hold(&body->base.isolate->mailbox,
                  added * (sizeof *requests->slots + sizeof *requests->heap));
   return request;
 }

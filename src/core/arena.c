@@ -348,7 +348,7 @@ static bool may_grow(ic_arena *arena, size_t more) {
   ic_arena_limit *limit = &arena->limit;
   if (limit->hard_bytes == 0) return true;
   size_t held = arena->chunk_bytes + arena->large_bytes;
-  if (limit->other_bytes) held += atomic_load(limit->other_bytes);
+  if (limit->other_bytes) held += limit->other_bytes(limit->context);
   if (held > limit->hard_bytes || more > limit->hard_bytes - held) return false;
   if (held + more > limit->threshold_bytes) {
     limit->threshold_bytes = SIZE_MAX;

@@ -55,11 +55,11 @@ typedef struct {
   size_t hard_bytes;  // 0: no limit at all
   size_t threshold_bytes;
   void (*on_threshold)(void *context);
-  void *context;
   // What others have of the same limit, and where they see what the arena holds;
   // or NULL, both.
-  const _Atomic size_t *other_bytes;
+  size_t (*other_bytes)(void *context);
   _Atomic size_t *held_bytes;
+  void *context;
 } ic_arena_limit;
 void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit);
 void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes);

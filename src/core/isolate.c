@@ -27,8 +27,9 @@ ic_error *ic_error_new(const char *message, size_t message_size,
 }
 
 ic_status ic_isolate_new(const char *path, ic_isolate **out) {
-  ic_isolate *isolate = calloc(1, sizeof *isolate);
+  ic_isolate *isolate = aligned_alloc(_Alignof(ic_isolate), sizeof *isolate);
   if (!isolate) return IC_MEMORY;
+  memset(isolate, 0, sizeof *isolate);
   isolate->path = strdup(path);
   if (!isolate->path) {
     free(isolate);
@@ -125,7 +126,7 @@ static void end_if_outgrown(ic_isolate *isolate) {
   if (!atomic_load(&isolate->killed)) isolate->life->outgrow(isolate);
 }
 
-static ic_status push_bounded(ic_isolate *to, ic_message *message) {
+static ic_status push_without_room(ic_isolate *to, ic_message *message) {
   bool wake;
   ic_message *dropped;
   ic_status status =
@@ -150,11 +151,11 @@ ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
 }
 
 ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
-  ic_weight_lift(&isolate->weight, message);
+  ic_weight_lift(&isolate->mailbox, message);
   if (!isolate->bound) return message;
   if (message->kind == IC_MESSAGE_TOKEN) {
     ic_message_free(message);
-    return ic_bound_redeem(isolate->bound);
+    return ic_bound_redeem(isolate->bound, &isolate->mailbox);
   }
   if (message->kind == IC_MESSAGE_VALUE) {
     give_notices(
@@ -182,7 +183,8 @@ static bool has_weight(const ic_message *message) {
 
 ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
   bool must_wake;
-  if (has_weight(message) && !ic_weight_add(&to->weight, message)) {
+  if (has_weight(message) &&
+      !ic_weight_add(&to->weight, &to->mailbox, message)) {
     *wake |= ic_mailbox_rouse(&to->mailbox);
     return IC_GONE;
   }
@@ -190,18 +192,22 @@ ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
   if (status == IC_OK) {
     *wake |= must_wake;
   } else {
-    ic_weight_lift(&to->weight, message);
+    ic_weight_take_back(&to->mailbox, message);
   }
   return status;
 }
 
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
-  if (to->bound && message->kind == IC_MESSAGE_VALUE) {
-    return push_bounded(to, message);
+  bool is_counted = to->bound && message->kind == IC_MESSAGE_VALUE;
+  if (is_counted && !ic_bound_reserve(to->bound, &to->mailbox, message)) {
+    return push_without_room(to, message);
   }
+  size_t size = ic_bound_size(message);  // the reader's, once it is pushed
   bool wake = false;
   ic_status status = ic_isolate_put(to, message, &wake);
   if (wake) ic_isolate_wake(to);
+  if (status == IC_OK) return IC_OK;
+  if (is_counted) ic_bound_return_place(to->bound, &to->mailbox, size);
   if (status == IC_GONE) end_if_outgrown(to);
   return status;
 }

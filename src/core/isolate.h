@@ -22,8 +22,6 @@ typedef struct ic_body ic_body;
 typedef struct ic_watch ic_watch;
 typedef struct ic_up ic_up;
 
-#define IC_CACHE_LINE 64
-
 // An error that an isolate ended by, in words: two strings, each with a NUL
 // behind it, and any bytes in it.
 typedef struct {
@@ -154,20 +152,23 @@ struct ic_isolate {
   ic_bound *bound;         // of the mailbox, or NULL
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
 
-  // What senders write to is in cache lines of its own, so that they don't slow
-  // down the thread that runs the isolate.
-  char apart_from_above[IC_CACHE_LINE];
+  // Written seldom.
   _Atomic uint32_t users;
-  ic_mailbox mailbox;
-  ic_weight weight;
   ic_parker parker;
-  char apart_from_below[IC_CACHE_LINE];
+  ic_weight weight;
+
+  // What senders write to is in a cache line of its own, so that they don't slow
+  // down the thread that runs the isolate; what that writes follows.
+  ic_mailbox mailbox;
 
   // The code is to be given up, and why: NULL, or one of IC_REASON_, for good.
   _Atomic(const char *) killed;
   _Atomic int64_t cpu_used_ns;  // as far as it is measured: see watchdog.h
-  bool is_doomed;               // guard: the watchdog's mutex
-  ic_isolate *next_doomed;      // likewise
+  // Written by whoever runs it, likewise; of turns in the pool: those since one was
+  // timed, those that are not before the next, and the short ones in a row.
+  uint32_t untimed_turns, skipped_turns, short_turns;
+  bool is_doomed;           // guard: the watchdog's mutex
+  ic_isolate *next_doomed;  // likewise
 
   // Counters: written by the isolate's thread, read by any.
   _Atomic uint64_t sent;

@@ -12,11 +12,7 @@ static ic_message closed_mark;
 #define CLOSED (&closed_mark)
 
 void ic_mailbox_init(ic_mailbox *mailbox) {
-  atomic_init(&mailbox->head, NULL);
-  atomic_init(&mailbox->pushed, 0);
-  mailbox->taken = 0;
-  mailbox->last = NULL;
-  atomic_init(&mailbox->naps, 0);
+  *mailbox = (ic_mailbox){0};
 }
 
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,

@@ -27,13 +27,22 @@
 #include <stdbool.h>
 
 #include "core/message.h"
+#include "core/sync.h"
 
 typedef struct {
-  _Atomic(ic_message *) head;
-  _Atomic uint64_t pushed;  // messages so far, refused ones too
-  uint64_t taken;           // messages so far; the reader's
-  ic_message *last;         // likewise: of the chain taken last
-  _Atomic uint64_t naps;    // times the reader was about to fall asleep
+  // What who pushes writes to is one cache line, with what they count there of the
+  // receiver's limits: the first change fetches it from the other core, and the
+  // others cost little.
+  _Alignas(IC_CACHE_LINE) _Atomic(ic_message *) head;
+  _Atomic uint64_t pushed;                // messages so far, refused ones too
+  _Atomic uint64_t weighed, seen_lifted;  // bytes; see weight.h
+  _Atomic uint64_t taken_places, seen_freed_places;  // see bound.h
+
+  // The reader's.
+  _Alignas(IC_CACHE_LINE) uint64_t taken;  // messages so far
+  ic_message *last;                        // of the chain taken last
+  _Atomic uint64_t naps;  // times the reader was about to fall asleep
+  _Atomic uint64_t lifted, freed_places;
 } ic_mailbox;
 
 void ic_mailbox_init(ic_mailbox *mailbox);

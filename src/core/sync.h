@@ -18,6 +18,9 @@
 #define IC_NEVER INT64_MAX
 #define IC_NS_PER_MS INT64_C(1000000)
 
+// What different threads write is this far apart.
+#define IC_CACHE_LINE 64
+
 int64_t ic_now_ns(void);
 
 // The moment [timeout_ms] milliseconds from now; IC_NEVER where it is negative

@@ -12,6 +12,11 @@ enum {
 // A turn that has taken longer may have waited for a core.
 #define SHORT_TURN_NS (50 * IC_NS_PER_MS / 1000)
 
+// After a long turn so many are timed each; then, of short ones, at most so many are
+// not before one that is.
+enum { EXACT_TURNS = 256, SKIPPED_MOST = 32 };
+#define UNTIMED INT64_C(-1)
+
 // A look comes earlier where a budget may be used up before the next tick, but not
 // at once: a thread that has to wait for a core is always just before its end.
 #define SHORTEST_TICK_NS (IC_NS_PER_MS / 2)
@@ -25,10 +30,12 @@ struct ic_meter {
   ic_watchdog *watchdog;
   ic_thread_clock clock;
   // The turn of an isolate with a time for its life and without a thread of its
-  // own, written before [runs] by the thread.
-  _Atomic int64_t turn_began_ns;  // the time
+  // own, written before [runs] by the thread, and by a look.
+  _Atomic int64_t turn_began_ns;  // the time, or UNTIMED
   _Atomic int64_t turn_floor_ns;  // the clock, at least
   _Atomic int64_t seen_ns;        // the clock at the last look, written by that
+  uint32_t turns_before;          // its thread's: for which the turn stands
+  uint32_t seed;                  // likewise; never 0
   // Guard: the watchdog's mutex.
   ic_meter *next;
   bool is_unused;       // its thread has ended: any may have it
@@ -90,6 +97,7 @@ static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
     atomic_store(&meter->seen_ns, 0);
     atomic_store(&meter->turn_floor_ns, now_ns);
     meter->clock = clock;
+    meter->seed = (uint32_t)ic_now_ns() | 1;
   }
   ic_mutex_unlock(&watchdog->mutex);
   own_meter = meter;
@@ -113,6 +121,11 @@ void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
 // A longer one may have waited for a core: then the thread's clock is read at its
 // end. What that said at its beginning is not known, but it was no less than at the
 // last reading, here or by a look, and than that with the short turns since.
+//
+// Even the other clock costs a tenth of the shortest turns. So where an isolate has
+// had nothing but short turns for long, one of them in SKIPPED_MOST / 2 is timed, at
+// random, and stands for those before it. An untimed turn that a look finds is timed
+// from there on.
 
 static bool is_timed(const ic_meter *meter, const ic_isolate *isolate) {
   return isolate->limits.cpu_total_ns > 0 && !meter->owner;
@@ -134,13 +147,31 @@ static void write_own(_Atomic int64_t *time, int64_t to) {
   atomic_store_explicit(time, to, memory_order_relaxed);
 }
 
-static void begin_turn(ic_meter *meter) {
+static uint32_t random_below(ic_meter *meter, uint32_t bound) {
+  uint32_t seed = meter->seed;  // xorshift32
+  seed ^= seed << 13;
+  seed ^= seed >> 17;
+  seed ^= seed << 5;
+  meter->seed = seed;
+  return seed % bound;
+}
+
+static void begin_turn(ic_meter *meter, ic_isolate *isolate) {
+  if (isolate->untimed_turns < isolate->skipped_turns) {
+    isolate->untimed_turns++;
+    write_own(&meter->turn_began_ns, UNTIMED);
+    meter->turns_before = 0;
+    return;
+  }
+  meter->turns_before = isolate->untimed_turns;
+  isolate->untimed_turns = 0;
   write_own(&meter->turn_floor_ns,
             larger(read_own(&meter->turn_floor_ns), read_own(&meter->seen_ns)));
   write_own(&meter->turn_began_ns, ic_now_ns());
 }
 
-static void end_turn(ic_meter *meter, ic_isolate *isolate) {
+// What the turn that ends has used, if it was timed.
+static int64_t used_by_turn(ic_meter *meter) {
   int64_t floor_ns = read_own(&meter->turn_floor_ns);
   int64_t used_ns = ic_now_ns() - read_own(&meter->turn_began_ns);
   int64_t clock_ns;
@@ -152,8 +183,28 @@ static void end_turn(ic_meter *meter, ic_isolate *isolate) {
     floor_ns += used_ns;
   }
   write_own(&meter->turn_floor_ns, floor_ns);
-  int64_t total_ns = read_own(&isolate->cpu_used_ns) + used_ns;
+  return used_ns;
+}
+
+// How many turns are not timed before the next that is.
+static void skip_turns(ic_meter *meter, ic_isolate *isolate, int64_t used_ns) {
+  if (used_ns > SHORT_TURN_NS) isolate->short_turns = 0;
+  if (isolate->short_turns < EXACT_TURNS) {
+    isolate->short_turns++;
+    isolate->skipped_turns = 0;
+  } else {
+    isolate->skipped_turns = random_below(meter, SKIPPED_MOST);
+  }
+}
+
+static void end_turn(ic_meter *meter, ic_isolate *isolate) {
+  if (read_own(&meter->turn_began_ns) == UNTIMED) return;
+  int64_t used_ns = used_by_turn(meter);
+  // Those that were not timed were short, as far as anybody knows.
+  int64_t before_ns = smaller(used_ns, SHORT_TURN_NS) * meter->turns_before;
+  int64_t total_ns = read_own(&isolate->cpu_used_ns) + used_ns + before_ns;
   write_own(&isolate->cpu_used_ns, total_ns);
+  skip_turns(meter, isolate, used_ns);
   if (total_ns >= isolate->limits.cpu_total_ns) {
     ic_isolate_condemn(isolate, IC_REASON_CPU);
   }
@@ -170,7 +221,7 @@ ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
   ic_meter *meter = get_meter(watchdog, isolate);
   if (!meter) return NULL;
   ic_watchdog_count_call(meter);
-  if (is_timed(meter, isolate)) begin_turn(meter);
+  if (is_timed(meter, isolate)) begin_turn(meter, isolate);
   atomic_store(&meter->runs, isolate);
   if (atomic_load(&watchdog->sleeps)) rouse(watchdog);
   return meter;
@@ -282,6 +333,10 @@ static void add_up_locked(ic_meter *meter, ic_isolate *isolate,
 // Of one without, the turn that it is in comes to what it had before.
 static void time_turn_locked(ic_meter *meter, ic_isolate *isolate,
                              int64_t now_ns) {
+  if (read_own(&meter->turn_began_ns) == UNTIMED) {
+    write_own(&meter->turn_floor_ns, now_ns);
+    write_own(&meter->turn_began_ns, ic_now_ns());
+  }
   int64_t used_ns = smaller(ic_now_ns() - read_own(&meter->turn_began_ns),
                             now_ns - read_own(&meter->turn_floor_ns));
   compare_locked(meter->watchdog, isolate, isolate->limits.cpu_total_ns,

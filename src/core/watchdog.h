@@ -12,7 +12,8 @@
 //
 // What an isolate uses in its whole life is added up look by look: all that its
 // thread has used, whether it runs just then or sleeps. In a pool it is added up turn
-// by turn, which costs those that have such a limit two readings of the time.
+// by turn, which costs those that have such a limit two readings of the time, but where
+// all turns are short: then few are timed, at random, and stand for the others.
 //
 // In a simulated cluster the driver's thread is measured, while it gives turns.
 //
