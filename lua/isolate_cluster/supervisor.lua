@@ -18,6 +18,7 @@ local policy = require "isolate_cluster.supervisor_policy"
 ---@field handle userdata of the cluster
 ---@field plan table as supervisor_plan.lua makes it
 ---@field children isolate_cluster.Child[] in the order of their start
+---@field byId table<string, isolate_cluster.Child> the same
 ---@field private window isolate_cluster.RestartWindow
 ---@field private queue table[] { fn, ... } to be called
 ---@field private asking table<isolate_cluster.Ref, true> where answers go
@@ -61,17 +62,31 @@ local function cancelRetry(child)
   child.retry = nil
 end
 
+-- All are removed from the last on.
 local function remove(self, child)
-  for i, other in ipairs(self.children) do
-    if other == child then table.remove(self.children, i) end
+  local id = child.plan.id
+  if self.byId[id] == child then self.byId[id] = nil end
+  for i = #self.children, 1, -1 do
+    if self.children[i] == child then
+      table.remove(self.children, i)
+      return
+    end
   end
+end
+
+local function describe(child)
+  return ("child '%s' (%s)"):format(child.plan.id, child.path)
 end
 
 -- Stops a child for good, or until all are restarted. A temporary one is not
 -- known any more then.
 function Supervisor:stop(child)
   cancelRetry(child)
-  child:stop()
+  local agreed = child:stop()
+  if not agreed and not self.isAsked then
+    core.report(("%s had to be killed, as it did not end within %g s")
+      :format(describe(child), child.plan.shutdown))
+  end
   if child.plan.restart == "temporary" then remove(self, child) end
 end
 
@@ -106,10 +121,6 @@ local function fail(self, text, code)
 end
 
 -- --- Starting and restarting ------------------------------------------------
-
-local function describe(child)
-  return ("child '%s' (%s)"):format(child.plan.id, child.path)
-end
 
 local function describeEnd(outcome)
   local text = outcome.err and outcome.err.message
@@ -150,7 +161,7 @@ local function startGroup(self, child)
       -- The node takes no more spawns: the request to end is on its way.
       if code == "down" then return end
       other.state = "restarting"
-      return put(self, restart, other, "did not start: " .. text)
+      return put(self, restart, other, "did not start: " .. text, true)
     end
     other.restarts = other.restarts + 1
   end
@@ -169,8 +180,8 @@ local function countFailures(self, child)
 end
 
 -- Counts the failure of [child], whose life is over, and has it started again
--- now or later; or gives up.
-function restart(self, child, cause)
+-- now or later; or gives up. Nobody has told of one that [isUnsaid].
+function restart(self, child, cause, isUnsaid)
   if child.state ~= "restarting" then return end  -- stopped meanwhile
   local isTooMany, count = self.window:add(core.now())
   if isTooMany then
@@ -181,6 +192,7 @@ function restart(self, child, cause)
     core.report(text)
     return fail(self, text, "error")
   end
+  if isUnsaid then core.report(describe(child) .. " " .. cause) end
   local delay = policy.delay(self.plan.backoff, countFailures(self, child),
     math.random)
   stopOthers(self, child)
@@ -230,6 +242,7 @@ end
 function Supervisor:add(plan)
   local child = Child.new(self, plan)
   table.insert(self.children, child)
+  self.byId[plan.id] = child
   return child
 end
 
@@ -292,7 +305,8 @@ end
 local function new(plan, context)
   local self = setmetatable({
     context = context, handle = core.ownCluster(), plan = plan,
-    children = {}, queue = {}, asking = {}, isAsked = false, isOver = false,
+    children = {}, byId = {}, queue = {}, asking = {},
+    isAsked = false, isOver = false,
     window = policy.window(plan.maxRestarts, plan.within),
   }, Supervisor)
   for _, child in ipairs(plan.children) do self:add(child) end

@@ -87,20 +87,24 @@ local function awaitEnd(child, seconds)
 end
 
 ---Stops it and waits for its end: asks it, and after its timeout kills it.
+---@return boolean agreed false if it was asked, and had to be killed
 function Child:stop()
   local shutdown = self.plan.shutdown
+  local agreed = true
   if self.ref and not self.outcome then
     if shutdown ~= "kill" then
       core.askToEnd(self.ref)
       awaitEnd(self, shutdown)
     end
     if not self.outcome then
+      agreed = shutdown == "kill"
       core.kill(self.ref)
       awaitEnd(self)
     end
   end
   self:forget()
   self.state = "stopped"
+  return agreed
 end
 
 ---Its life has ended, and that is handled.

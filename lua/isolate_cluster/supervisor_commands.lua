@@ -8,8 +8,10 @@ local commands = {}
 
 -- A child by its id, or by the ref of its life.
 local function find(self, which)
-  for _, child in ipairs(self.children) do
-    if child.plan.id == which or child.ref == which then return child end
+  local child = self.byId[which]
+  if child then return child end
+  for _, other in ipairs(type(which) == "string" and {} or self.children) do
+    if other.ref == which then return other end
   end
   return nil, ("no child %s"):format(tostring(which)), "not found"
 end

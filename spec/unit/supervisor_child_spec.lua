@@ -180,6 +180,22 @@ describe("A supervised child", function()
     assert.equal("stopped", child.state)
   end)
 
+  it("says whether it ended as it was asked to", function()
+    local agreed
+    local function stop(child, ending, time)
+      child:start()
+      FakeCore.start(function() agreed = child:stop() end)
+      core:moveTo(core.time + time)
+      refs[#refs].fails(ending)
+      return agreed
+    end
+
+    assert.is_true(stop(functionChild "a", "shutdown", 1))
+    assert.is_false(stop(functionChild "a", "killed", 5))
+    assert.is_true(stop(functionChild("a", { shutdown = "kill" }), "killed", 0))
+    assert.is_true(functionChild("a"):stop())
+  end)
+
   it("is stopped at once where it has ended already", function()
     local child = functionChild "a"
     child:start()

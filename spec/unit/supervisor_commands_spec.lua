@@ -167,6 +167,16 @@ describe("A supervisor that is told to", function()
     end
   end)
 
+  it("has the id of a forgotten child for another", function()
+    nursery:tell("terminateChild", "a")
+    nursery:tell("deleteChild", "a")
+    local ref = nursery:tell("startChild", plan "a").value
+
+    assert.equal("b running, c running, a running", nursery:states())
+    assert.same({ value = true }, (nursery:tell("terminateChild", ref)))
+    assert.equal("b running, c running, a stopped", nursery:states())
+  end)
+
   it("does nothing to a child that there is not", function()
     for _, command in ipairs { "terminateChild", "restartChild",
       "deleteChild" } do

@@ -178,6 +178,16 @@ describe("A group that is restarted", function()
     assert.equal("start a, start b", nursery:history())
   end)
 
+  it("has those back that had been terminated", function()
+    local nursery = three "oneForAll"
+    nursery:tell("terminateChild", "c")
+    nursery:history()
+
+    nursery:fails "a"
+
+    assert.equal("ask b, start a, start b, start c", nursery:history())
+  end)
+
   it("handles an end in the middle of it only once", function()
     local nursery = Nursery.started { strategy = "oneForAll", children = {
       child "a", child "b" }, maxRestarts = 1 }
@@ -214,6 +224,46 @@ describe("A group that is restarted", function()
     assert.equal("ask c, ask b, start a, can't start b, start b, start c",
       nursery:history())
     assert.equal("a running, b running, c running", nursery:states())
+  end)
+end)
+
+describe("A supervisor says", function()
+  it("that a child does not start again, and why", function()
+    local nursery = three("oneForOne", nil, { maxRestarts = 3 })
+    nursery.failing.b = { text = "it is broken" }
+
+    nursery:fails "b"
+
+    local said = "child 'b' (/sup/b) did not start: it is broken"
+    assert.equal(3, #nursery.core.reports)
+    assert.equal(said, nursery.core.reports[1])
+    assert.equal(said, nursery.core.reports[2])
+    assert.matches("^gave up after 4 failures .* did not start: it is broken$",
+      nursery.core.reports[3])
+  end)
+
+  it("that it had to kill a child that did not end in its time", function()
+    local nursery = three("oneForAll", { shutdown = 2 })
+    nursery.stubborn.b = true
+
+    nursery:fails "a"
+    nursery:wait(2)
+
+    assert.same({ "child 'b' (/sup/b) had to be killed, as it did not end "
+      .. "within 2 s" }, nursery.core.reports)
+  end)
+
+  it("nothing of that where it is asked to end, or the child is not", function()
+    local nursery = three("oneForAll", { shutdown = "kill" })
+    nursery:fails "a"
+    assert.same({}, nursery.core.reports)
+    nursery = three("oneForAll", { shutdown = 2 })
+    nursery.stubborn.b = true
+
+    nursery:ask()
+    nursery:wait(2)
+
+    assert.same({}, nursery.core.reports)
   end)
 end)
 
