@@ -134,6 +134,18 @@ static void in_the_pool_a_later_time_is_none_of_it(void) {
   a_later_time_is_no_reason_to_wait(true);
 }
 
+static void who_is_condemned_is_busy_until_it_is_gone(void) {
+  set_up(true);
+  CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+  // As ic_cluster_kill begins; only later it is woken.
+  ic_isolate_condemn(members[0], IC_REASON_KILLED);
+  CHECK(ic_cluster_settle(cluster, 20) == IC_TIMEOUT);
+  CHECK(ic_cluster_kill(cluster, members[0], IC_REASON_KILLED) == IC_OK);
+  CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+  CHECK(tally_count(&play.frees) == 1);
+  tear_down();
+}
+
 // Each end is told to the others, and that is over too.
 static void who_ends_is_busy_until_it_is_gone(void) {
   set_up(true);
@@ -204,6 +216,7 @@ int main(void) {
   RUN(who_still_loads_is_busy);
   RUN(with_own_threads_a_later_time_is_none_of_it);
   RUN(in_the_pool_a_later_time_is_none_of_it);
+  RUN(who_is_condemned_is_busy_until_it_is_gone);
   RUN(who_ends_is_busy_until_it_is_gone);
   RUN(who_does_not_end_refuses_it_once_it_was_asked);
   RUN(who_has_a_time_to_come_may_yet_end);

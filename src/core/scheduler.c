@@ -235,10 +235,12 @@ ic_status ic_scheduler_start(ic_scheduler *scheduler, ic_isolate *isolate,
 // (taking it out needs a reader that is awake), and that mailbox was not asleep:
 // "asleep" replaces only "empty". One that had not been pushed was in the hands of
 // a handler, and none ran. Nobody is left who could wake another, but for clocks:
-// hence the look at when each wants to run.
+// hence the look at when each wants to run. And for the watchdog: one that is
+// condemned does not sleep, whatever its mailbox says, as that is about to wake it.
 
 static bool sleeps(ic_isolate *isolate, int64_t now_ns, uint64_t *naps) {
   return ic_mailbox_is_asleep(&isolate->mailbox, naps) &&
+         atomic_load(&isolate->killed) == NULL &&
          atomic_load_explicit(&isolate->wants_ns, memory_order_relaxed) >
              now_ns;
 }
