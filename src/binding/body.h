@@ -86,27 +86,15 @@ typedef struct {
 
 typedef struct ic_lua_body {
   ic_body base;
+
+  // What every turn and message uses comes first, in as few lines of the cache as
+  // it takes: an isolate that was asleep finds none of them there.
+
   lua_State *L;     // the state's main thread; NULL before load
   ic_arena *arena;  // this body and all memory of the state; NULL for a host
-  bool is_host;
-
-  ic_owned owned;         // the ring of what the state's userdata own
-  ic_meter *meter;        // of the thread that runs it, or NULL
-  bool has_foreign_code;  // functions of C that are neither Lua's nor ours
-  bool is_never_left;     // some of them can't be told from ours
-  bool is_over_memory;    // the code has had an error for it
-  bool is_pressed;        // the memory is at its threshold: see ending.c
-  lua_State *pressed;     // then: which coroutine has our hook, and its own
-  lua_Hook hook;
-  int hook_mask, hook_count;
-  int load_status;                   // of Lua
-  ic_isolate *pinned;                // counted while Lua code may raise
-  char stopped_at[LUA_IDSIZE + 32];  // the line that was ended; "": not known
-
-  lua_State *failed;  // whose error is being told of, or NULL
-
   // The innermost coroutine that runs; read by the signal handler.
   lua_State *volatile running;
+  ic_meter *meter;  // of the thread that runs it, or NULL
 
   ic_message *queue;  // came and not handled; oldest first
   ic_message **queue_end;
@@ -114,49 +102,66 @@ typedef struct ic_lua_body {
   ic_message **held_end;
   ic_message *current;  // in use by C code that may raise; the body frees it
 
-  int dispatch;           // registry ref of what a dispatcher runs
-  lua_State *dispatcher;  // the one that is free, anchored; NULL: none is
-  int envelope_type;      // registry ref of their metatable, or LUA_NOREF
-  int handler;            // registry ref of the message handler, or LUA_NOREF
+  lua_State *dispatcher;    // the one that is free, anchored; NULL: none is
+  int dispatch;             // registry ref of what a dispatcher runs
+  int handler;              // registry ref of the message handler, or LUA_NOREF
+  int64_t deadline_ns;      // of the nearest timer
+  unsigned calls_per_turn;  // without a wait; then others have theirs
+  // So that messages don't count their sender one by one.
+  uint32_t stock;           // users of its own isolate, counted in advance
+  uint32_t owed_count;      // how often a sender is still counted
+  ic_isolate *owed_sender;  // for its messages, which were freed last
+
+  bool is_host;
   bool handler_wants_message;
-  int function;  // registry ref of the entry, before the start
-  bool may_return_entry;
-  int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
-  int64_t deadline_ns;         // of the nearest timer
-  unsigned calls_per_turn;     // without a wait; then others have theirs
   bool timers_had_turn;  // timers that are always due wait for the next turn
-  size_t lua_waits;  // coroutines that Lua code made wait; too many where some
-                     // were closed
-  bool listens;      // to an event other than messages
-  ic_doing doing;
-  bool was_waiting;  // up to this turn
-  uint64_t last_wait_for_room;
-  bool is_waiting;   // has a record in core/wait.h
-  bool is_starting;  // the entry has neither returned nor waited yet
-  bool awaiting;     // the coroutine that yields does it to wait for an event
+  bool is_waiting;       // has a record in core/wait.h
+  bool was_waiting;      // up to this turn
+  bool is_starting;      // the entry has neither returned nor waited yet
+  bool awaiting;  // the coroutine that yields does it to wait for an event
   bool in_turn;
   bool stopping;     // ends after what runs now; base.reason says why
   bool exiting;      // ends in the middle of what runs now
   bool is_closing;   // its state: the last finalizers run, and nothing is freed
   bool is_confined;  // by a sandbox
-  ic_reach reach;    // then: what it may look up, hear of and spawn
+  bool is_pressed;   // the memory is at its threshold: see ending.c
+  bool has_foreign_code;  // functions of C that are neither Lua's nor ours
+
+  const ic_message *decoding;  // whose refs are being decoded
+  ic_value_hooks hooks;
+  ic_doing doing;
+  ic_ref_list refs;  // of the value being encoded
+  ic_handed handed;
+  ic_requests requests;  // that wait for their answer
+  ic_value_scratch scratch;
+
+  // What fewer use.
+
+  ic_owned owned;        // the ring of what the state's userdata own
+  ic_watching watching;  // of other isolates' ends
+  bool is_never_left;    // some of the foreign code can't be told from ours
+  bool is_over_memory;   // the code has had an error for it
+  lua_State *pressed;    // which coroutine has our hook, and its own
+  lua_Hook hook;
+  int hook_mask, hook_count;
+  int load_status;                   // of Lua
+  ic_isolate *pinned;                // counted while Lua code may raise
+  char stopped_at[LUA_IDSIZE + 32];  // the line that was ended; "": not known
+  lua_State *failed;                 // whose error is being told of, or NULL
+
+  int envelope_type;  // registry ref of the messages' metatable, or LUA_NOREF
+  int function;       // registry ref of the entry, before the start
+  bool may_return_entry;
+  int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
+  size_t lua_waits;  // coroutines that Lua code made wait; too many where some
+                     // were closed
+  bool listens;      // to an event other than messages
+  uint64_t last_wait_for_room;
+  ic_reach reach;  // of a confined one: what it may look up, hear of and spawn
 
   bool warning_continues;  // the next piece belongs to the last one's line
   bool warnings_are_off;
-
   ic_entry entry;
-  // So that messages don't count their sender one by one.
-  uint32_t stock;           // users of its own isolate, counted in advance
-  ic_isolate *owed_sender;  // whose messages were freed last,
-  uint32_t owed_count;      // and how often it is still counted for them
-
-  ic_value_scratch scratch;
-  ic_value_hooks hooks;
-  ic_watching watching;  // of other isolates' ends
-  ic_requests requests;  // that wait for their answer
-  ic_handed handed;
-  ic_ref_list refs;            // of the value being encoded
-  const ic_message *decoding;  // whose refs are being decoded
   ic_output output;
 } ic_lua_body;
 

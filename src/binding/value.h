@@ -40,6 +40,8 @@ typedef struct {
 
 // Memory that is used again by each call. [text] tells of the last error.
 typedef struct {
+  uint32_t epoch;               // of the slots: older ones are empty
+  bool decoding;                // a decode runs, or was left by an error
   ic_value_list encode_frames;  // tables that are being written
   ic_value_list tables;         // visited tables, in the order of their bytes
   ic_value_list slots;          // from a table's address to its place there
@@ -49,8 +51,6 @@ typedef struct {
   ic_codec_sizes sizes;         // of maps of indefinite length
   ic_buffer joined;             // the chunks of a string
   ic_buffer encoded;            // IsolateCluster.encode's bytes, to be copied
-  uint32_t epoch;               // of the slots: older ones are empty
-  bool decoding;                // a decode runs, or was left by an error
   char text[IC_VALUE_TEXT_SIZE];
 } ic_value_scratch;
 
