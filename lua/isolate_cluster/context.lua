@@ -1,7 +1,6 @@
 -- context.lua - what an isolate's entry receives: its events, its timers, its
 -- place in the cluster.
 
-local boot = require "isolate_cluster.boot"
 local check = require "isolate_cluster.check"
 local class = require "isolate_cluster.class"
 local core = require "isolate_cluster.core"
@@ -19,7 +18,9 @@ local timers = require "isolate_cluster.timers"
 ---@field onError isolate_cluster.Stream
 ---@field onShutdownRequest isolate_cluster.Stream
 local Context = {}
-local meta = boot.meta
+
+-- What binding/context.c has begun. A state has one context.
+local context, meta, onMessage = core.contextShells()
 
 local DEFAULT_SHUTDOWN_TIMEOUT = 5
 
@@ -29,9 +30,20 @@ local Monitor ---@type table? monitor.lua, once it is needed
 -- none.
 local function spawn() return require "isolate_cluster.spawn" end
 
--- A state has one context. What it has inside is not a field of its own, so
--- that `context.onMessage = fn` comes to __newindex.
-local streams = boot.streams
+-- One plain listener is called by the C side without a step in between.
+local function takeMessages(stream)
+  local listeners = stream.listeners
+  if not listeners[2] then return core.setHandler(listeners[1]) end
+  return core.setHandler(function(...) return stream:emit(...) end)
+end
+
+-- What the context has inside is not a field of its own, so that
+-- `context.onMessage = fn` comes to __newindex.
+local streams = {
+  onMessage = Stream.adopt(onMessage, "context.onMessage", takeMessages),
+}
+onMessage.owner = context
+
 local fields = {} ---@type table<string, any>
 
 local function isListenedTo(name)
@@ -62,7 +74,6 @@ function Context.new(handle)
   streams.onError = Stream.new("context.onError", nothing, true)
   streams.onShutdownRequest =
     Stream.new("context.onShutdownRequest", tellListening, true)
-  local context = boot.context
   for _, stream in pairs(streams) do stream.owner = context end
   return context
 end
@@ -99,7 +110,7 @@ end
 local PRIVATE = { new = true, started = true, isAlive = true,
   listeners = true, emit = true, rest = true }
 
--- In place of boot.lua's, which does not know all of it.
+-- In place of the C side's, which does not know all of it.
 function meta:__index(name)
   local value = Context[name]
   if value ~= nil and not PRIVATE[name] then return value end
@@ -123,22 +134,15 @@ function meta:__tostring()
   return "context of " .. core.own "path"
 end
 
-Context.property = boot.property
+Context.property = core.property
 
----What boot.lua has not; isolate.lua adds more.
-Context.rest = {
-  field = meta.__index, setField = meta.__newindex, describe = meta.__tostring,
-}
+---What the C side calls; isolate.lua adds more.
+Context.rest = {}
 
----What boot.lua's property does not take.
+---What core.property does not take.
 function Context.rest.refuseProperty(self, key)
   check.self(self, meta, "context:property")
   if key == nil then error("context:property wants a key, got nil", 2) end
-end
-
----A handler of messages for a stream with several listeners.
-function Context.rest.emitter(stream)
-  return function(...) return stream:emit(...) end
 end
 
 ---Spawns an isolate: [path,] entry [, properties [, options]].

@@ -1,8 +1,7 @@
--- isolate.lua - the life of one isolate beyond what boot.lua has: who hears of
--- its errors, what ends it, and all that it can do. It is loaded when any of
--- that happens for the first time; then this is what boot.lua's stubs call.
+-- isolate.lua - the life of one isolate beyond what binding/context.c has: who
+-- hears of its errors, what ends it, and all that it can do. It is loaded when
+-- any of that happens for the first time.
 
-local boot = require "isolate_cluster.boot"
 local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
 local Context = require "isolate_cluster.context"
@@ -15,7 +14,7 @@ local reporters = setmetatable({}, { __mode = "k" })
 function loop.report(co, value)
   local message = loop.describeError(value)
   local traceback = core.traceback(co, message)
-  if co == boot.entry then core.stop("error", message, traceback) end
+  if core.isEntry(co) then core.stop("error", message, traceback) end
   local reported = reporters[co]
   if reported then
     return core.report(traceback .. "\nwhile onError was told of: " .. reported)

@@ -6,10 +6,8 @@
 -- itself.
 
 local check = require "isolate_cluster.check"
-local listening = require "isolate_cluster.listening"
+local core = require "isolate_cluster.core"
 local loop = require "isolate_cluster.loop"
-
-local add, change = listening.add, listening.change
 
 ---@class isolate_cluster.Stream
 ---@field private name string how the stream is written: "context.onMessage"
@@ -19,22 +17,32 @@ local add, change = listening.add, listening.change
 ---@field private owner any what the callback form is called on
 ---@field private assigned isolate_cluster.Subscription? the one set by `=`
 local Stream = {}
-local meta = listening.stream
+
+-- In an isolate they are there already (binding/context.c), with less in them.
+local meta, subscriptionMeta = core.streamShells()
 meta.__index = Stream
 
 ---@class isolate_cluster.Subscription
 ---@field private stream isolate_cluster.Stream?
 ---@field private fn function
 local Subscription = {}
-local subscriptionMeta = listening.subscription
 subscriptionMeta.__index = Subscription
 
--- What listening.lua leaves to this file.
-local rest = {}
+-- Makes [listeners] those of the stream. The list is replaced, never changed,
+-- as emit walks it.
+local function change(stream, listeners)
+  stream.listeners = listeners
+  return stream.demand(stream)
+end
 
-function listening.rest() return rest end
-function rest.field(_, name) return Stream[name] end
-function rest.subscriptionField(_, name) return Subscription[name] end
+local function add(stream, fn)
+  local old, listeners = stream.listeners, {}
+  local count = #old
+  for i = 1, count do listeners[i] = old[i] end
+  listeners[count + 1] = fn
+  change(stream, listeners)
+  return setmetatable({ stream = stream, fn = fn }, subscriptionMeta)
+end
 
 ---@param demand fun(stream: isolate_cluster.Stream) called when the listeners
 ---  have changed
@@ -44,6 +52,14 @@ function Stream.new(name, demand, buffers)
   return setmetatable({
     name = name, listeners = {}, demand = demand, buffers = buffers,
   }, meta)
+end
+
+---Makes one of what the C side has begun, which may have a listener.
+---@return isolate_cluster.Stream
+function Stream.adopt(stream, name, demand)
+  stream.name, stream.demand = name, demand
+  stream.listeners = stream.listeners or {}
+  return stream
 end
 
 ---Ends the subscription; ending it again does nothing.
@@ -64,7 +80,6 @@ function Subscription:cancel()
 end
 
 subscriptionMeta.__close = Subscription.cancel
-rest.cancel = Subscription.cancel
 
 ---Calls fn(...) for each event from now on.
 ---@return isolate_cluster.Subscription
@@ -192,8 +207,8 @@ function Stream:iter()
   return function() return self:next() end
 end
 
--- The callback form, called wrongly.
-function rest.refuse(self, owner, fn, ...)
+-- The callback form: `context:onMessage(fn)`.
+function meta:__call(owner, fn, ...)
   if owner == nil or owner ~= self.owner then
     error(("write %s(fn), with a colon, or %s:listen(fn)")
       :format((self.name:gsub("%.", ":")), self.name), 2)
@@ -202,11 +217,11 @@ function rest.refuse(self, owner, fn, ...)
   if select("#", ...) > 0 then
     error(("%s takes one function"):format(self.name), 2)
   end
+  return add(self, fn)
 end
 
 function meta:__tostring()
   return self.name
 end
-rest.describe = meta.__tostring
 
 return Stream

@@ -8,6 +8,23 @@ local real = require "isolate_cluster.core"
 
 local FakeCore = {}
 
+-- Makes what binding/context.c has begun.
+local function addShells(core)
+  local streamMeta, subscriptionMeta = { __metatable = "stream" }, {}
+  local contextMeta = { __metatable = "context" }
+  local context = setmetatable({}, contextMeta)
+  local onMessage = setmetatable({}, streamMeta)
+  function core.streamShells() return streamMeta, subscriptionMeta end
+  function core.contextShells() return context, contextMeta, onMessage end
+  function core.isEntry() return false end
+  function core.property(self, key)
+    local isRight = self == context and key ~= nil
+    if isRight then return core.own("properties")[key] end
+    local Context = core.modules["isolate_cluster.context"]
+    return Context.rest.refuseProperty(self, key)
+  end
+end
+
 -- Makes a core of an isolate, whose code is what runs in coroutines; [fakes]
 -- are added to it.
 ---@param fakes table?
@@ -24,6 +41,7 @@ function FakeCore.new(fakes)
   function core.isPumping() return not select(2, coroutine.running()) end
   function core.leaveSimulation() end
   core.yield = coroutine.yield
+  addShells(core)
 
   for name, fake in pairs(fakes or {}) do core[name] = fake end
   return core
@@ -45,22 +63,12 @@ function FakeCore:moveTo(time)
   self.time = time
 end
 
--- What boot.lua gets in the place of core.
-local function bootCore(core, ours)
-  return {
-    require = ours,
-    rest = function() return ours("isolate_cluster.context").rest end,
-    setHandler = function(handler) return core.setHandler(handler) end,
-    own = function(name) return core.own(name) end,
-    started = function() end,
-  }
-end
-
 -- Loads new instances of our files, which see this core and each other, and
 -- returns those that are named. What a spec has put into package.loaded stays.
 ---@param ... string "loop", "stream"
 function FakeCore:load(...)
   local modules = { ["isolate_cluster.core"] = self }
+  self.modules = modules
   local function ours(name)
     local isGiven = package.loaded[name] and name ~= "isolate_cluster.core"
     if isGiven or not name:find "^isolate_cluster" then return require(name) end
@@ -68,7 +76,7 @@ function FakeCore:load(...)
       local path = "lua/" .. name:gsub("%.", "/") .. ".lua"
       local env = setmetatable({ require = ours }, { __index = _G })
       local chunk = assert(loadfile(path, "t", env))
-      modules[name] = chunk(name, bootCore(self, ours)) or true
+      modules[name] = chunk(name) or true
     end
     return modules[name]
   end

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/context.h"
 #include "binding/ending.h"
 #include "binding/envelope.h"
 #include "binding/letter.h"
@@ -150,8 +151,6 @@ static int push_failure(lua_State *L, ic_status status, const char *text) {
 
 static ic_event event_of(ic_message_kind kind) {
   switch (kind) {
-    case IC_MESSAGE_START:
-      return IC_EVENT_START;
     case IC_MESSAGE_REPLY:
       return IC_EVENT_REPLY;
     case IC_MESSAGE_SPAWNED:
@@ -209,13 +208,6 @@ static void push_end(ic_lua_body *body, lua_State *L,
 static int push_event(ic_lua_body *body, lua_State *L,
                       const ic_message *message) {
   switch (message->kind) {
-    case IC_MESSAGE_START:
-      lua_pushthread(L);
-      lua_rawgeti(L, LUA_REGISTRYINDEX, body->function);
-      luaL_unref(L, LUA_REGISTRYINDEX, body->function);
-      body->function = LUA_NOREF;
-      lua_pushboolean(L, body->may_return_entry);
-      return 3;
     case IC_MESSAGE_REPLY:
       lua_pushinteger(L, (lua_Integer)message->request);
       lua_pushinteger(
@@ -374,8 +366,19 @@ static void take_unhandled(ic_lua_body *body, lua_State *L, ic_event event) {
   if (event == IC_EVENT_REPLY) ic_module_rest(L, body);  // which counts it
 }
 
+// Pushes the entry and the context.
+static int push_entry_call(ic_lua_body *body, lua_State *L) {
+  body->entry_co = L;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->function);
+  luaL_unref(L, LUA_REGISTRYINDEX, body->function);
+  body->function = LUA_NOREF;
+  ic_context_push(L);
+  return 1;
+}
+
 static int push_event_call(ic_lua_body *body, lua_State *L) {
   if (take_news_of_requests(body, L)) return -1;
+  if (body->current->kind == IC_MESSAGE_START) return push_entry_call(body, L);
   ic_event event = event_of(body->current->kind);
   if (event == IC_EVENT_COUNT) return -1;
   if (body->events[event] == LUA_NOREF) take_unhandled(body, L, event);
@@ -445,6 +448,28 @@ static int after_wait(lua_State *L, int status, lua_KContext context) {
   return 0;
 }
 
+// The entry has returned; that of a file may have returned another one, on the top.
+static int after_entry(lua_State *L, int status, lua_KContext may_return) {
+  (void)status;
+  ic_lua_body *body = ic_body_of(L);
+  if (may_return && lua_isfunction(L, -1)) {
+    ic_context_push(L);
+    lua_callk(L, 1, 0, 0, after_entry);
+  }
+  body->entry_co = NULL;
+  ic_body_end_start(body, L);
+  return 0;
+}
+
+static void call(ic_lua_body *body, lua_State *L, int arguments) {
+  if (body->entry_co != L) {
+    lua_callk(L, arguments, 0, 0, after_wait);
+    return;
+  }
+  lua_callk(L, arguments, 1, body->may_return_entry, after_entry);
+  after_entry(L, LUA_OK, body->may_return_entry);
+}
+
 // The function of the dispatcher.
 static int dispatch(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
@@ -455,7 +480,7 @@ static int dispatch(lua_State *L) {
     ic_watchdog_count_call(body->meter);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) {
-      lua_callk(L, arguments, 0, 0, after_wait);
+      call(body, L, arguments);
     } else {
       lua_settop(L, 0);
     }
@@ -513,6 +538,7 @@ void ic_body_report_error(ic_lua_body *body, lua_State *L, lua_State *co) {
   body->failed = co;
   bool was_told = ic_body_call(body, L, IC_EVENT_ERROR, 2, 0);
   body->failed = NULL;
+  if (body->entry_co == co) body->entry_co = NULL;
   if (was_told) return;
   const char *text = lua_tostring(co, -1);
   ic_body_report(body,
@@ -650,7 +676,7 @@ static bool lives_on(ic_lua_body *body, lua_State *L) {
 // Ends an isolate whose code nothing can call any more.
 static void look_for_end(ic_lua_body *body, lua_State *L) {
   if (body->stopping || lives_on(body, L)) return;
-  // Nothing but messages can call what has nothing but boot.lua.
+  // Nothing but messages can call what has nothing of isolate.lua.
   if (body->events[IC_EVENT_ALIVE] == LUA_NOREF) {
     ic_body_stop(body, "done");
     return;
@@ -906,9 +932,28 @@ bool ic_body_pump(ic_lua_body *body, lua_State *L, int64_t deadline_ns) {
   return may_come;
 }
 
+static bool is_host(lua_State *L, int index) {
+  const ic_lua_body *body = lua_touserdata(L, index);
+  return body->is_host;
+}
+
+void ic_body_push_function(lua_State *L, int index, lua_CFunction function) {
+  if (is_host(L, index)) {
+    lua_pushvalue(L, index);
+    lua_pushcclosure(L, function, 1);
+  } else {
+    lua_pushcfunction(L, function);
+  }
+}
+
+void ic_body_set_functions(lua_State *L, int index, const luaL_Reg *functions) {
+  int upvalues = is_host(L, index) ? 1 : 0;
+  if (upvalues > 0) lua_pushvalue(L, index);
+  luaL_setfuncs(L, functions, upvalues);
+}
+
 void ic_body_install(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, -1);
-  lua_pushvalue(L, -1);
-  lua_pushcclosure(L, dispatch, 1);
+  ic_body_push_function(L, -1, dispatch);
   body->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -3,8 +3,7 @@
 // The host script has one too, without a thread: it takes its turns while the
 // script waits for something.
 //
-// A state knows its body by an upvalue of the C functions that need it; one
-// state has one body.
+// One state has one body; how functions find it: ic_body_of.
 
 #ifndef IC_BODY_H
 #define IC_BODY_H
@@ -24,7 +23,6 @@
 
 // What isolates can be told of; each has a Lua function that handles it.
 typedef enum {
-  IC_EVENT_START,        // (coroutine, entry, whether that may return another)
   IC_EVENT_REPLY,        // (request, cluster key, value | nil, message, code)
   IC_EVENT_SPAWNED,      // (request, ref | nil, message, code)
   IC_EVENT_ROOM,         // (number, true | nil, message, code)
@@ -111,6 +109,7 @@ typedef struct ic_lua_body {
   uint32_t stock;           // users of its own isolate, counted in advance
   uint32_t owed_count;      // how often a sender is still counted
   ic_isolate *owed_sender;  // for its messages, which were freed last
+  lua_State *entry_co;      // the coroutine that the entry runs in; or NULL
 
   bool is_host;
   bool handler_wants_message;
@@ -249,11 +248,20 @@ int64_t ic_body_now_ns(const ic_lua_body *body);
 // False: nothing ever will. Stack: [-0, +0]. Raises memory errors.
 bool ic_body_pump(ic_lua_body *body, lua_State *L, int64_t deadline_ns);
 
-// The body of the C function that runs; every function of ours has it as its
-// first upvalue.
+// The body of the C function that runs. In a host script's state every function of
+// ours has it as its first upvalue. In an isolate's, which is ours, it is in the extra
+// space: a function without upvalues needs no memory.
 static inline ic_lua_body *ic_body_of(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(1));
+  ic_lua_body *body = lua_touserdata(L, lua_upvalueindex(1));
+  return body ? body : *(ic_lua_body **)lua_getextraspace(L);
 }
+
+// Pushes [function], which knows the body at [index]. Stack: [-0, +1].
+void ic_body_push_function(lua_State *L, int index, lua_CFunction function);
+
+// Adds [functions], which know the body at [index], to the table on the top.
+// Stack: [-0, +0]. Both raise memory errors.
+void ic_body_set_functions(lua_State *L, int index, const luaL_Reg *functions);
 
 // lua_resume, but the body knows what runs; see coroutine.c.
 int ic_body_resume(ic_lua_body *body, lua_State *co, lua_State *from,

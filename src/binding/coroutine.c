@@ -97,6 +97,7 @@ int ic_coroutine_close(ic_lua_body *body, lua_State *co) {
   ic_ending_check_stack(body);
   set_running(body, co);  // its __close metamethods run there
   int status = lua_resetthread(co);
+  if (body->entry_co == co) body->entry_co = NULL;
   set_running(body, outer);
   return status;
 }
@@ -122,7 +123,7 @@ static int wrapped(lua_State *L) {
 
 static int wrap(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(1));  // a host script's body, or nil
   lua_State *co = lua_newthread(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
@@ -154,6 +155,5 @@ static int close(lua_State *L) {
 void ic_coroutine_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"resume", resume}, {"wrap", wrap}, {"close", close}, {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
 }

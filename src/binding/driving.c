@@ -7,8 +7,7 @@
 #include "binding/body.h"
 #include "binding/ref.h"
 
-static const char *const event_names[] = {[IC_EVENT_START] = "start",
-                                          [IC_EVENT_REPLY] = "reply",
+static const char *const event_names[] = {[IC_EVENT_REPLY] = "reply",
                                           [IC_EVENT_SPAWNED] = "spawned",
                                           [IC_EVENT_ROOM] = "room",
                                           [IC_EVENT_FULL] = "full",
@@ -39,19 +38,27 @@ static int on(lua_State *L) {
   return 0;
 }
 
-// setHandler(function | nil): what values go to. It gets the message too if it
-// has a parameter for it.
-static int set_handler(lua_State *L) {
-  ic_lua_body *body = ic_body_of(L);
-  lua_settop(L, 1);
+// It gets the message too if it has a parameter for it.
+void ic_driving_set_handler(lua_State *L, ic_lua_body *body) {
   luaL_unref(L, LUA_REGISTRYINDEX, body->handler);
   body->handler = LUA_NOREF;
-  if (lua_isnil(L, 1)) return 0;
   lua_Debug shape;
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -1);
   lua_getinfo(L, ">u", &shape);
   body->handler_wants_message = shape.nparams > 1 || shape.isvararg;
   body->handler = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+// setHandler(function | nil): what values go to.
+static int set_handler(lua_State *L) {
+  ic_lua_body *body = ic_body_of(L);
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) {
+    ic_driving_set_handler(L, body);
+    return 0;
+  }
+  luaL_unref(L, LUA_REGISTRYINDEX, body->handler);
+  body->handler = LUA_NOREF;
   return 0;
 }
 
@@ -73,12 +80,6 @@ static int set_deadline(lua_State *L) {
 static int now(lua_State *L) {
   lua_pushnumber(L, (double)ic_body_now_ns(ic_body_of(L)) / 1e9);
   return 1;
-}
-
-// started(): the entry has returned
-static int started(lua_State *L) {
-  ic_body_end_start(ic_body_of(L), L);
-  return 0;
 }
 
 // isStarting() -> whether the entry has neither returned nor waited yet
@@ -215,17 +216,8 @@ void ic_driving_open(lua_State *L) {
                                        {"isPumping", is_pumping},
                                        {"isIsolate", is_isolate},
                                        {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
   if (!((ic_lua_body *)lua_touserdata(L, -2))->is_host) return;
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, pump, 1);
+  ic_body_push_function(L, -2, pump);
   lua_setfield(L, -2, "pump");
-}
-
-void ic_driving_open_boot(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"setHandler", set_handler}, {"started", started}, {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
 }

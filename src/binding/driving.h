@@ -4,13 +4,12 @@
 #ifndef IC_DRIVING_H
 #define IC_DRIVING_H
 
-#include <lua.h>
+#include "binding/body.h"
 
-// Adds the functions to the table on the top. Below it is the body, to be their
-// upvalue. Stack: [-0, +0]. Raises memory errors.
+// Adds the functions to the table on the top. Below it is the body. Stack: [-0, +0]. Raises memory errors.
 void ic_driving_open(lua_State *L);
 
-// Likewise, only what boot.lua needs.
-void ic_driving_open_boot(lua_State *L);
+// Makes the function on the top what values go to, and pops it. Raises memory errors.
+void ic_driving_set_handler(lua_State *L, ic_lua_body *body);
 
 #endif

@@ -174,13 +174,12 @@ void ic_ending_check_stack(ic_lua_body *body) {
 
 // --- Memory -----------------------------------------------------------------
 
-void *ic_ending_allocate(void *context, void *block, size_t old_size,
-                         size_t new_size) {
-  ic_lua_body *body = context;
-  // The arena goes as a whole in a moment; until then userdata are on a list.
-  if (new_size == 0 && body->is_closing) return NULL;
-  void *result = ic_arena_realloc(body->arena, block, old_size, new_size);
-  if (result || new_size == 0) return result;
+// There is no memory. Apart from the usual way, whose frame is at the end of each deep
+// stack, and of which every page counts.
+__attribute__((noinline)) static void *allocate_in_need(ic_lua_body *body,
+                                                        void *block,
+                                                        size_t old_size,
+                                                        size_t new_size) {
   ic_isolate *isolate = body->base.isolate;
   if (!body->L) return NULL;  // while the state is made: Lua bears that
   ic_isolate_condemn(isolate, IC_REASON_MEMORY);
@@ -190,6 +189,16 @@ void *ic_ending_allocate(void *context, void *block, size_t old_size,
   ic_body_interrupt(&body->base);
   ic_arena_set_limit(body->arena, &(ic_arena_limit){0});
   return ic_arena_realloc(body->arena, block, old_size, new_size);
+}
+
+void *ic_ending_allocate(void *context, void *block, size_t old_size,
+                         size_t new_size) {
+  ic_lua_body *body = context;
+  // The arena goes as a whole in a moment; until then userdata are on a list.
+  if (new_size == 0 && body->is_closing) return NULL;
+  void *result = ic_arena_realloc(body->arena, block, old_size, new_size);
+  if (result || new_size == 0) return result;
+  return allocate_in_need(body, block, old_size, new_size);
 }
 
 ic_lua_body *ic_ending_body_of(lua_State *L) {

@@ -131,11 +131,9 @@ static void push_type(lua_State *L, ic_lua_body *body) {
   }
   luaL_newmetatable(L, ENVELOPE_TYPE);
   lua_pushlightuserdata(L, body);
-  lua_pushcclosure(L, free_envelope, 1);
-  lua_setfield(L, -2, "__gc");
-  lua_pushlightuserdata(L, body);
-  lua_pushvalue(L, -1);
-  lua_pushcclosure(L, reply, 1);
+  ic_body_push_function(L, -1, free_envelope);
+  lua_setfield(L, -3, "__gc");
+  ic_body_push_function(L, -1, reply);
   lua_pushcclosure(L, get_field, 2);
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, "isolate message");

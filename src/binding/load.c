@@ -180,7 +180,7 @@ static int load_common(lua_State *L) {
   lua_pushlightuserdata(L, body);
   lua_getglobal(L, LUA_COLIBNAME);
   ic_coroutine_open(L);
-  ic_module_boot(L, body);
+  ic_module_begin(L, body);
   lua_settop(L, 0);
   // With Lua's 200, memory grows for as long as most of the garbage has finalizers,
   // as refs and envelopes do: they outlive one cycle, count as alive at its end, and
@@ -196,6 +196,7 @@ ic_status ic_load_state(ic_lua_body *body, lua_Alloc allocator, void *context) {
   lua_State *L = lua_newstate(allocator, context);
   if (!L) return IC_MEMORY;
   body->L = L;
+  *(ic_lua_body **)lua_getextraspace(L) = body;  // and that of all coroutines
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, body);
   lua_pushcfunction(L, load_common);

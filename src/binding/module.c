@@ -12,6 +12,7 @@
 
 #include "binding/body.h"
 #include "binding/bundle.h"
+#include "binding/context.h"
 #include "binding/coroutine.h"
 #include "binding/driving.h"
 #include "binding/node.h"
@@ -31,7 +32,6 @@ typedef struct {
 enum { BUNDLE_MAX = 32 };
 
 #define IC_CORE_NAME "isolate_cluster.core"
-#define IC_BOOT_NAME "isolate_cluster.boot"
 
 // Set once each, and kept for the life of the process.
 static _Atomic(bytecode *) compiled[BUNDLE_MAX];
@@ -281,11 +281,11 @@ static void push_core(lua_State *L, ic_lua_body *body) {
                                        {NULL, NULL}};
   lua_pushlightuserdata(L, body);
   lua_newtable(L);
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
   lua_pushliteral(L, IC_VERSION);
   lua_setfield(L, -2, "version_text");
   ic_driving_open(L);
+  ic_context_open(L);
   ic_lua_ref_open(L);
   ic_node_open(L);
   ic_sandbox_open(L);
@@ -354,8 +354,9 @@ static void install_searcher(lua_State *L, ic_lua_body *body) {
     lua_rawseti(L, -2, i + 1);
   }
   lua_pushlightuserdata(L, body);
-  lua_pushcclosure(L, search_ours, 1);
-  lua_rawseti(L, -2, 2);
+  ic_body_push_function(L, -1, search_ours);
+  lua_rawseti(L, -3, 2);
+  lua_pop(L, 1);
   lua_pop(L, 2);
   lua_getglobal(L, "require");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
@@ -380,49 +381,14 @@ void ic_module_require(lua_State *L, ic_lua_body *body, const char *name) {
 
 // --- What isolates have at once ---------------------------------------------
 
-// rest() -> what isolate.lua has for boot.lua
-static int push_rest(lua_State *L) {
-  ic_module_require(L, ic_body_of(L), "isolate_cluster.isolate");
-  return 1;
-}
-
 void ic_module_rest(lua_State *L, ic_lua_body *body) {
   ic_module_require(L, body, "isolate_cluster.isolate");
 }
 
-// Pushes what boot.lua gets: its own few functions, as core would be too large.
-static void push_boot_core(lua_State *L, ic_lua_body *body) {
-  lua_pushlightuserdata(L, body);
-  lua_newtable(L);
-  push_require(L, body);
-  lua_setfield(L, -2, "require");
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, push_rest, 1);
-  lua_setfield(L, -2, "rest");
-  ic_driving_open_boot(L);
-  ic_lua_ref_open_boot(L);
-  lua_remove(L, -2);
-}
-
-void ic_module_boot(lua_State *L, ic_lua_body *body) {
+void ic_module_begin(lua_State *L, ic_lua_body *body) {
   install_first(L, body);
   install_searcher(L, body);
-  // The script has not run yet, so its globals are as good as any.
-  lua_pushglobaltable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
-  push_chunk(L, find_file(IC_BOOT_NAME));
-  lua_pushliteral(L, IC_BOOT_NAME);
-  push_boot_core(L, body);
-  lua_call(L, 2, 1);
-  keep_module(L, IC_BOOT_NAME);
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
-  lua_getfield(L, -1, "start");
-  body->events[IC_EVENT_START] = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_getglobal(L, LUA_OSLIBNAME);
-  lua_getfield(L, -2, "exit");
-  lua_setfield(L, -2, "exit");
-  lua_pop(L, 2);
+  ic_context_install(L);
 }
 
 // --- The host script's body -------------------------------------------------

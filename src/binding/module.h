@@ -11,15 +11,15 @@
 typedef struct ic_lua_body ic_lua_body;
 
 // Puts into an isolate's new state, where the standard libraries are open, what
-// every isolate has of ours: boot.lua, and the way to the rest.
+// every isolate has of ours: the context, and the way to the rest.
 // Stack: [-0, +0]. Raises memory errors.
-void ic_module_boot(lua_State *L, ic_lua_body *body);
+void ic_module_begin(lua_State *L, ic_lua_body *body);
 
 // Pushes the module, ours or one of the script's. Stack: [-0, +1]. Raises what
 // loading it raises.
 void ic_module_require(lua_State *L, ic_lua_body *body, const char *name);
 
-// Pushes isolate.lua's table, which has all that boot.lua has not.
+// Pushes isolate.lua's table, which has all that context.c has not.
 // Stack: [-0, +1]. Raises memory errors.
 void ic_module_rest(lua_State *L, ic_lua_body *body);
 

@@ -525,15 +525,12 @@ void ic_node_open(lua_State *L) {
       {"shutdownAll", shutdown_all},
       {NULL, NULL}};
   const ic_lua_body *body = lua_touserdata(L, -2);
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
   if (body->is_host) {
-    lua_pushvalue(L, -2);
-    luaL_setfuncs(L, host_functions, 1);
+    ic_body_set_functions(L, -2, host_functions);
   }
   luaL_newmetatable(L, CLUSTER_TYPE);
-  lua_pushvalue(L, -3);
-  lua_pushcclosure(L, free_handle, 1);
+  ic_body_push_function(L, -3, free_handle);
   lua_setfield(L, -2, "__gc");
   lua_pushliteral(L, "cluster handle");
   lua_setfield(L, -2, "__metatable");

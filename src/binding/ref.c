@@ -597,22 +597,25 @@ static int properties(lua_State *L) {
   return 1;
 }
 
-// own(field) -> what a context says of its isolate: path, isolateRef or
-// properties; nil for any other field
-static int own(lua_State *L) {
-  ic_lua_body *body = ic_body_of(L);
-  const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
-  if (strcmp(name, "path") == 0) {
-    lua_pushstring(L, body->base.isolate->path);
-  } else if (strcmp(name, "isolateRef") == 0) {
+bool ic_lua_ref_push_own(lua_State *L, const char *field) {
+  if (strcmp(field, "path") == 0) {
+    lua_pushstring(L, ic_body_of(L)->base.isolate->path);
+  } else if (strcmp(field, "isolateRef") == 0) {
     self(L);
-  } else if (strcmp(name, "properties") == 0) {
+  } else if (strcmp(field, "properties") == 0) {
     self(L);
-    ic_lua_ref *ref = lua_touserdata(L, -1);
-    push_properties(L, ref, lua_gettop(L));
+    push_properties(L, lua_touserdata(L, -1), lua_gettop(L));
+    lua_remove(L, -2);
   } else {
-    lua_pushnil(L);
+    return false;
   }
+  return true;
+}
+
+// own(field) -> what a context says of its isolate, or nil
+static int own(lua_State *L) {
+  const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+  if (!ic_lua_ref_push_own(L, name)) lua_pushnil(L);
   return 1;
 }
 
@@ -623,7 +626,7 @@ static int is_ref(lua_State *L) {
 }
 
 static void make_cache(lua_State *L) {
-  lua_newtable(L);
+  lua_createtable(L, 0, 4);  // more than that few isolates know
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
@@ -636,8 +639,7 @@ static void make_type(lua_State *L, int body, int methods) {
       {"__eq", equals}, {"__tostring", to_string}, {NULL, NULL}};
   luaL_newmetatable(L, REF_TYPE);
   luaL_setfuncs(L, metamethods, 0);
-  lua_pushvalue(L, body);
-  lua_pushcclosure(L, free_ref, 1);
+  ic_body_push_function(L, body, free_ref);
   lua_setfield(L, -2, "__gc");
   lua_pushvalue(L, body);
   lua_pushvalue(L, methods);
@@ -654,18 +656,11 @@ void ic_lua_ref_install(lua_State *L) {
   int body = lua_gettop(L);
   lua_createtable(L, 0, 4);
   int own_methods = lua_gettop(L);
-  lua_pushvalue(L, body);
-  luaL_setfuncs(L, methods, 1);
+  ic_body_set_functions(L, body, methods);
   ic_request_install(L, body, own_methods);
   make_cache(L);
   make_type(L, body, own_methods);
   lua_settop(L, body);
-}
-
-void ic_lua_ref_open_boot(lua_State *L) {
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, own, 1);
-  lua_setfield(L, -2, "own");
 }
 
 void ic_lua_ref_open(lua_State *L) {
@@ -677,8 +672,7 @@ void ic_lua_ref_open(lua_State *L) {
                                        {"own", own},
                                        {"isRef", is_ref},
                                        {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
   ic_request_open(L);
   luaL_getmetatable(L, REF_TYPE);
   lua_getfield(L, -1, "__index");

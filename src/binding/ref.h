@@ -72,9 +72,9 @@ int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text);
 // of its methods. Stack: [-0, +0]. Raises memory errors.
 void ic_lua_ref_install(lua_State *L);
 
-// Adds what boot.lua has of refs to the table on the top. Below it is the body.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_lua_ref_open_boot(lua_State *L);
+// Pushes what a context says of its isolate: path, isolateRef or properties. False,
+// and nothing, for any other [field]. In a function of ours. Stack: [-0, +1 | 0].
+bool ic_lua_ref_push_own(lua_State *L, const char *field);
 
 // Adds the functions for refs to the table on the top. Below it is the body.
 // Stack: [-0, +0]. Raises memory errors.

@@ -502,8 +502,7 @@ static int take_requesting(lua_State *L) {
 }
 
 void ic_request_install(lua_State *L, int body, int methods) {
-  lua_pushvalue(L, body);
-  lua_pushcclosure(L, request, 1);
+  ic_body_push_function(L, body, request);
   lua_setfield(L, methods, "request");
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &waiters_key);
@@ -513,8 +512,7 @@ void ic_request_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"isRequesting", is_requesting},
                                        {"takeRequesting", take_requesting},
                                        {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
   lua_pushliteral(L, IC_CANNOT_WAIT);
   lua_setfield(L, -2, "cannotWait");
   lua_pushliteral(L, IC_NOTHING_WILL_COME);

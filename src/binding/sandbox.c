@@ -65,6 +65,5 @@ static int is_confined(lua_State *L) {
 void ic_sandbox_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"confine", confine}, {"isConfined", is_confined}, {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
 }

@@ -176,6 +176,5 @@ void ic_simulation_open(lua_State *L) {
                                        {"countThreads", count_threads},
                                        {"listDescriptors", list_descriptors},
                                        {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
+  ic_body_set_functions(L, -2, functions);
 }

@@ -1,7 +1,7 @@
 // template.c - makes one state, looks whether it can be copied, and copies it.
 //
 // A body, its state and all that this has lie in one arena, which core/image.c
-// copies: a memcpy and some thousand additions instead of opening ten libraries
+// copies: a memcpy and a thousand additions instead of opening ten libraries
 // and running code. This is sound for every Lua 5.4, whatever its structs look
 // like, as Lua keeps aligned, absolute pointers and nothing else that tells of an
 // address, but for two things:
@@ -181,13 +181,10 @@ static bool perform(ic_draft *draft, ic_arena *arena) {
   return the_template.image && can_be_copied(&the_template);
 }
 
-// The first of all that loads our code compiles it, which is done once for a
-// process; so it takes other blocks than those behind it.
 static bool make_template(void) {
   ic_arena *arena = ic_image_new_arena();
   ic_draft *draft = arena ? ic_draft_new() : NULL;
-  bool is_made = draft && rehearse(draft) && rehearse(draft);
-  is_made = is_made && perform(draft, arena);
+  bool is_made = draft && rehearse(draft) && perform(draft, arena);
   if (is_made) ic_draft_free(draft);
   return is_made;
 }

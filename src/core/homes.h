@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 // What an isolate needs that has little to do, and whole pages.
-enum { IC_HOME_BYTES = 40 << 10 };
+enum { IC_HOME_BYTES = 32 << 10 };
 
 // A home, aligned to a page. Its first word is the store's and must stay as it
 // is until the home is given back; what else is in it, nobody knows.

@@ -138,7 +138,7 @@ IC_API ic_status ic_cluster_new(const ic_cluster_options *options,
 IC_API void ic_cluster_free(ic_cluster *cluster);
 
 // Makes a C module known: `require(name)` in every isolate spawned from now on
-// finds it in package.preload.
+// finds it in package.preload. An isolate's extra space (lua_getextraspace) is ours.
 //
 // Ownership: copies [name].
 // Threads:   any; [open] is called on isolates' threads, several at once.

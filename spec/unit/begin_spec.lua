@@ -1,4 +1,4 @@
--- boot_spec.lua - what an isolate has at once, and how it comes to the rest;
+-- begin_spec.lua - what an isolate has at once, and how it comes to the rest;
 -- inside of isolates, with what they have loaded.
 
 local Probe = require "spec.support.probe"
@@ -64,6 +64,46 @@ describe("An isolate that has just begun", function()
 
     assert.same({ "function", "function", true, "context.onMessage",
       "function" }, kinds)
+  end)
+
+  it("goes on with its first listener when there are more", function()
+    local ref = probe:spawn("/a", function(context)
+      local told = context:property "probe"
+      local first = context:onMessage(function(value)
+        told:send("first " .. value)
+      end)
+      context:onMessage(function(value)
+        told:send("second " .. value)
+        first:cancel()
+      end)
+    end)
+
+    ref:send "a"
+    ref:send "b"
+
+    assert.same({ "first a", "second a", "second b" }, probe:heard(3))
+  end)
+
+  it("gives a subscription that a closed variable ends", function()
+    local kept = probe:inside(function(context)
+      do
+        local _ <close> = context:onMessage(function() end)
+      end
+      return { pcall(context.onMessage.next, context.onMessage, 0) }
+    end)
+
+    assert.is_true(kept[1])
+    assert.equal("timeout", kept[4])
+  end)
+
+  it("is the same in all of its coroutines", function()
+    local path = probe:inside(function(context)
+      return coroutine.wrap(function()
+        return coroutine.wrap(function() return context.path end)()
+      end)()
+    end)
+
+    assert.matches("^/", path)
   end)
 
   it("needs none of its script's globals for that", function()
