@@ -142,6 +142,25 @@ describe("A table", function()
     assert.same(value, roundTrip(value))
   end)
 
+  it("may begin with floats and go on with anything", function()
+    for _, floats in ipairs { 0, 1, 2, 63, 64, 65, 1000 } do
+      for _, next in ipairs { 7, "text", true, { 0.5 }, 0.25 } do
+        local value = {}
+        for i = 1, floats do
+          value[i] = i + 0.5
+        end
+        table.move({ next, 1.5, next }, 1, 3, floats + 1, value)
+        local encoded = encode(value)
+        assert.equal(4, encoded:byte() >> 5)
+        assert.same(value, decode(encoded))
+        for _, less in ipairs { 1, 8, 9, 10 } do
+          local _, _, code = decode(encoded:sub(1, -1 - less))
+          assert.equal("malformed", code)
+        end
+      end
+    end
+  end)
+
   it("is a map where it has holes", function()
     local value = { 1, nil, 3, nil, nil, 6 }
 

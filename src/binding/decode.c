@@ -326,7 +326,23 @@ static inline outcome read_if_scalar(ic_decoder *d) {
   return read_scalar(d, &head);
 }
 
+// Reads the floats that an array begins with: many hold nothing else.
+static void read_floats(ic_decoder *d, decode_frame *frame) {
+  lua_State *L = d->L;
+  size_t first = frame->done, left = frame->left;
+  const uint8_t *at = d->at, *end = d->end;
+  for (; left > 0 && end - at >= IC_CODEC_HEAD_MAX && *at == 0xfb; left--) {
+    lua_pushnumber(L, ic_codec_get_double(at + 1));
+    lua_rawseti(L, -2, (lua_Integer)++frame->done);
+    at += IC_CODEC_HEAD_MAX;
+  }
+  d->at = at;
+  d->owed -= frame->done - first;
+  frame->left = left;
+}
+
 static outcome read_flat_items(ic_decoder *d, decode_frame *frame) {
+  read_floats(d, frame);
   while (frame->left > 0) {
     outcome result = read_if_scalar(d);
     if (result != COMPLETE) return result;

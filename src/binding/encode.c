@@ -122,11 +122,17 @@ static ic_status fail_kind(const encoder *e, int index) {
 
 // --- What is no table ------------------------------------------------------
 
-static ic_status write_number(encoder *e, int index) {
-  if (lua_isinteger(e->L, index)) {
-    return ic_codec_write_integer(e->out, lua_tointegerx(e->L, index, NULL));
-  }
-  return ic_codec_write_double(e->out, lua_tonumberx(e->L, index, NULL));
+static ic_status write_integer(encoder *e, int index) {
+  lua_Integer integer = lua_tointegerx(e->L, index, NULL);
+  ic_status status = ic_codec_write_integer(e->out, integer);
+  return status == IC_OK ? IC_OK : fail_memory(e);
+}
+
+static inline ic_status write_number(encoder *e, int index) {
+  if (lua_isinteger(e->L, index)) return write_integer(e, index);
+  lua_Number number = lua_tonumberx(e->L, index, NULL);
+  ic_status status = ic_codec_write_double(e->out, number);
+  return status == IC_OK ? IC_OK : fail_memory(e);
 }
 
 static ic_status write_string(encoder *e, int index) {
@@ -153,14 +159,13 @@ static ic_status write_userdata(encoder *e, int index) {
 }
 
 // Writes the value at [index], of [type], which is no table.
-static inline ic_status write_scalar(encoder *e, int index, int type) {
+static ic_status write_scalar(encoder *e, int index, int type) {
   ic_status status;
   switch (type) {
     case LUA_TSTRING:
       return write_string(e, index);
     case LUA_TNUMBER:
-      status = write_number(e, index);
-      break;
+      return write_number(e, index);
     case LUA_TBOOLEAN:
       status = write_boolean(e, index);
       break;
@@ -243,6 +248,19 @@ static bool goes_on(lua_State *L, int table, size_t i, size_t count) {
   return i == count;
 }
 
+// An array that begins with a float has room for as many from the start: what it
+// grew by would be copied again and again. Where there is no memory for that, the
+// items may still be smaller.
+static void make_room(encoder *e, int table, size_t count) {
+  enum { MANY = 64 };
+  if (count < MANY) return;
+  bool is_number = lua_rawgeti(e->L, table, 1) == LUA_TNUMBER;
+  if (is_number && !lua_isinteger(e->L, -1)) {
+    (void)ic_buffer_reserve(e->out, count * IC_CODEC_HEAD_MAX);
+  }
+  lua_pop(e->L, 1);
+}
+
 // Writes the items up to the first table. True if the try holds, [*status] be
 // what it may; then the frame is an ARRAY, or the table is closed.
 static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
@@ -250,6 +268,7 @@ static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
   lua_State *L = e->L;
   int table = frame->table;
   *status = write_count(e, frame, ARRAY, count);
+  make_room(e, table, count);
   lua_pushnil(L);
   for (size_t i = 1; *status == IC_OK && lua_next(L, table); i++) {
     if (i > count || !is_integer(L, -2, i)) return false;
@@ -260,7 +279,8 @@ static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
       return holds;
     }
     frame->done = i;
-    *status = write_scalar(e, -1, type);
+    *status =
+        type == LUA_TNUMBER ? write_number(e, -1) : write_scalar(e, -1, type);
     lua_pop(L, 1);
   }
   if (*status != IC_OK) return true;

@@ -89,6 +89,13 @@ static inline uint64_t ic_codec_get_64(const uint8_t *at) {
          (uint64_t)at[6] << 8 | (uint64_t)at[7];
 }
 
+static inline double ic_codec_get_double(const uint8_t *at) {
+  uint64_t bits = ic_codec_get_64(at);
+  double number;
+  memcpy(&number, &bits, sizeof number);
+  return number;
+}
+
 static inline uint8_t *ic_codec_put_big_endian(uint8_t *to, uint64_t number,
                                                int size) {
   for (int i = size - 1; i >= 0; i--)
@@ -149,9 +156,10 @@ static inline ic_status ic_codec_write_double(ic_buffer *out, double number) {
   if (status != IC_OK) return status;
   uint64_t bits;
   memcpy(&bits, &number, sizeof bits);
-  out->bytes[out->size] = 0xfb;
-  ic_codec_put_64(out->bytes + out->size + 1, bits);
-  out->size += 9;
+  uint8_t *to = out->bytes + out->size;
+  *to = 0xfb;
+  ic_codec_put_64(to + 1, bits);
+  out->size += IC_CODEC_HEAD_MAX;
   return IC_OK;
 }
 
