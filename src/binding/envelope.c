@@ -37,9 +37,8 @@ static int free_envelope(lua_State *L) {
 // By the userdata's size and first word, as refs are told (ref.c). One that has
 // been finalized is none.
 static envelope *test_envelope(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
-  if (lua_rawlen(L, index) != sizeof(envelope)) return NULL;
   envelope *some = lua_touserdata(L, index);
+  if (!some || lua_rawlen(L, index) != sizeof(envelope)) return NULL;
   return some->type == &envelope_type && some->message ? some : NULL;
 }
 

@@ -69,9 +69,9 @@ void ic_lua_ref_push_counted(lua_State *L, ic_lua_body *body,
 // By the userdata's size and first word: to look the metatable up would cost a
 // message as much as the rest of its way.
 ic_lua_ref *ic_lua_ref_test(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA) return NULL;
-  if (lua_rawlen(L, index) != sizeof(ic_lua_ref)) return NULL;
   ic_lua_ref *ref = lua_touserdata(L, index);
+  // Of a light userdata the length is 0.
+  if (!ref || lua_rawlen(L, index) != sizeof(ic_lua_ref)) return NULL;
   return ref->type == &ref_type && ref->isolate ? ref : NULL;
 }
 
@@ -554,10 +554,10 @@ static int property(lua_State *L) {
 
 // The index of refs: methods (the second upvalue), path and alive.
 static int get_field(lua_State *L) {
-  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
-  luaL_argexpected(L, ref, 1, REF_TYPE);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
+  ic_lua_ref *ref = ic_lua_ref_test(L, 1);
+  luaL_argexpected(L, ref, 1, REF_TYPE);
   const char *name = lua_tostring(L, 2);
   if (name && strcmp(name, "path") == 0) {
     lua_pushstring(L, ref->isolate->path);
