@@ -24,7 +24,9 @@ local cluster = IsolateCluster.singleNode()
 cluster:spawnIsolate(function() end)
 cluster:wait(60)
 local reason
-cluster.onIsolateDown:listen(function(_, why) reason = why end)
+cluster.onIsolateDown:listen(function(ref, why)
+  if ref.path == "/hoard" then reason = why end
+end)
 collectgarbage()
 collectgarbage "stop"
 local before = status "VmRSS"
@@ -32,7 +34,10 @@ local peak <close> = io.open("/proc/self/clear_refs", "w")
 peak:write "5"
 peak:flush()
 
-assert(cluster:spawnIsolate(function(context) %s end, nil,
+assert(cluster:spawnIsolate("/hoard", function(context)
+  local IsolateCluster = require "isolate_cluster"
+  %s
+end, nil,
   { memory = "%dMB" }))
 assert(cluster:wait(280))
 print(reason, status "VmHWM" - before)
@@ -81,6 +86,30 @@ local HOARDS = {
   ["big messages"] = [[
     local text = ("x"):rep(500000)
     while true do context.isolateRef:send(text) end]],
+  ["monitors"] = [[
+    while true do context:monitor(context.isolateRef, function() end) end]],
+  ["refs of what nobody knows"] = [[
+    local encode, decode = IsolateCluster.encode, IsolateCluster.decode
+    local t = {}
+    for i = 1, math.huge do
+      t[i] = decode("\xD8\x1B\x85" .. encode "isolate" .. encode(1)
+        .. encode(i) .. encode("/" .. i) .. encode(0))
+    end]],
+  ["refs of what has ended"] = [[
+    local t, properties = {}, { ("x"):rep(20000) }
+    while true do
+      t[#t + 1] = context:spawnIsolate("/", function() end, properties)
+      while t[#t].alive do context:sleep(0.001) end
+    end]],
+  ["one string many times in a value"] = [[
+    local t, text = {}, ("x"):rep(1 << 20)
+    for i = 1, 1000 do t[i] = text end
+    local bytes, why, code = IsolateCluster.encode(t)
+    assert(not bytes and code == "memory", why)
+    local sent, _, whyNot = context.isolateRef:send(t)
+    assert(not sent and whyNot == "memory")
+    local held = {}
+    while true do held[#held + 1] = IsolateCluster.encode(text) end]],
   ["messages beside a state"] = [[
     local t, text = {}, ("x"):rep(5000)
     while true do

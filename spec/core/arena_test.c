@@ -322,6 +322,40 @@ static void moves_between_threads(void) {
   CHECK(ic_arena_stored_bytes() <= IC_ARENA_STORE_BYTES);
 }
 
+static size_t others;
+
+static size_t bytes_of_others(void *context) {
+  (void)context;
+  return others;
+}
+
+static void count_up(void *context) {
+  ++*(int *)context;
+}
+
+static void shares_its_limit(void) {
+  ic_arena *arena = ic_arena_new();
+  CHECK(ic_arena_room(arena) == SIZE_MAX);
+  int calls = 0;
+  others = 0;
+  ic_arena_set_limit(arena, &(ic_arena_limit){.hard_bytes = 1 << 20,
+                                              .threshold_bytes = 1 << 19,
+                                              .on_threshold = count_up,
+                                              .context = &calls,
+                                              .other_bytes = bytes_of_others});
+  size_t held = ic_arena_held_bytes(arena);
+  CHECK(ic_arena_room(arena) == (1 << 20) - held);
+  CHECK(ic_arena_may_stay(arena) && calls == 0);
+  others = 1 << 19;
+  CHECK(ic_arena_may_stay(arena) && calls == 1);
+  CHECK(!make(arena, 1 << 19));
+  others = 1 << 20;
+  CHECK(ic_arena_may_stay(arena) == (held == 0) && calls == 1);
+  others = 0;
+  CHECK(make(arena, 1 << 19));
+  ic_arena_free(arena);
+}
+
 int main(void) {
   RUN(begins_and_ends_empty);
   RUN(aligns_and_counts_every_size);
@@ -335,5 +369,6 @@ int main(void) {
   RUN(takes_from_the_store_what_it_gave);
   RUN(shrinks_without_memory);
   RUN(moves_between_threads);
+  RUN(shares_its_limit);
   return check_report("arena");
 }

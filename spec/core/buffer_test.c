@@ -93,6 +93,18 @@ static void refuses_more_than_there_is(void) {
   ic_buffer_fini(&buffer);
 }
 
+static void grows_no_larger_than_it_may(void) {
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 16);
+  CHECK(ic_buffer_append(&buffer, "abc", 3) == IC_OK);
+  buffer.most = 1000;
+  CHECK(ic_buffer_reserve(&buffer, 1000) == IC_MEMORY);
+  CHECK(ic_buffer_reserve(&buffer, 900) == IC_OK);
+  CHECK(buffer.capacity + 16 <= ic_block_fit(1000));
+  CHECK(buffer.size == 3 && memcmp(buffer.bytes, "abc", 3) == 0);
+  ic_buffer_fini(&buffer);
+}
+
 int main(void) {
   RUN(holds_what_is_appended);
   RUN(begins_empty);
@@ -101,5 +113,6 @@ int main(void) {
   RUN(gives_its_block_away);
   RUN(copies_itself_for_free);
   RUN(refuses_more_than_there_is);
+  RUN(grows_no_larger_than_it_may);
   return check_report("buffer");
 }

@@ -3,6 +3,7 @@
 
 #include "core/isolate.h"
 
+#include <stdlib.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -280,8 +281,22 @@ static void works_without_a_descriptor_where_there_is_none_left(void) {
   ic_isolate_release(isolate);
 }
 
+static void an_error_is_not_kept_in_any_length(void) {
+  enum { LONG = 1 << 20 };
+  char *text = malloc(LONG);
+  CHECK(text);
+  memset(text, 'x', LONG);
+  ic_error *error = ic_error_new(text, LONG, text, 3);
+  CHECK(error && error->message_size == IC_ERROR_MOST_BYTES);
+  CHECK(strlen(error->bytes) == IC_ERROR_MOST_BYTES);
+  CHECK(strcmp(ic_error_traceback(error), "xxx") == 0);
+  free(error);
+  free(text);
+}
+
 int main(void) {
   RUN(has_a_number_of_its_own);
+  RUN(an_error_is_not_kept_in_any_length);
   RUN(lives_until_its_last_user_releases_it);
   RUN(unread_messages_go_with_it);
   RUN(a_chain_of_them_is_freed_without_recursion);

@@ -152,6 +152,8 @@ typedef struct ic_lua_body {
   int function;       // registry ref of the entry, before the start
   bool may_return_entry;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
+  size_t kept_bytes;           // of the isolates that refs keep
+  size_t apart_bytes;          // what is weighed as memory beside the state
   size_t lua_waits;  // coroutines that Lua code made wait; too many where some
                      // were closed
   bool listens;      // to an event other than messages

@@ -1,5 +1,6 @@
 // driving.c - small functions; what each does for Lua is in front of it.
 
+#include "binding/ending.h"
 #include "binding/driving.h"
 
 #include <lauxlib.h>
@@ -156,6 +157,7 @@ static int watch_end(lua_State *L) {
                       &number) != IC_OK) {
     return luaL_error(L, "not enough memory to watch an isolate");
   }
+  ic_ending_weigh(body);
   lua_pushinteger(L, (lua_Integer)number);
   return 1;
 }

@@ -236,6 +236,7 @@ static void relieve(lua_State *L, lua_Debug *activation) {
   size_t soft = ic_limits_soft_bytes(limits);
   lua_gc(L, LUA_GCCOLLECT);
   ic_arena_tidy(body->arena);
+  ic_ending_weigh(body);
   size_t held = ic_arena_held_bytes(body->arena) + outside_bytes(body);
   if (held + STEP_MIN < soft) {
     size_t next = half_way(held, soft);
@@ -271,6 +272,31 @@ static void on_threshold(void *context) {
   ic_lua_body *body = context;
   body->is_pressed = true;
   if (body->running) ic_ending_press(body, body->running);
+}
+
+// Of what a script can make without end: each watch, request and ref of it is
+// one of another isolate.
+static size_t bytes_apart(const ic_lua_body *body) {
+  return body->kept_bytes + ic_watching_bytes(&body->watching) +
+         ic_requests_bytes(&body->requests) +
+         ic_value_scratch_bytes(&body->scratch);
+}
+
+void ic_ending_weigh(ic_lua_body *body) {
+  if (body->is_host || body->base.isolate->limits.memory_bytes == 0) return;
+  size_t bytes = bytes_apart(body);
+  size_t before = body->apart_bytes;
+  if (bytes == before) return;
+  body->apart_bytes = bytes;
+  ic_weight_hold(&body->base.isolate->mailbox, bytes - before);
+  if (bytes < before || ic_arena_may_stay(body->arena)) return;
+  ic_isolate_condemn(body->base.isolate, IC_REASON_MEMORY);
+  note_lines(body);
+  ic_body_interrupt(&body->base);
+}
+
+size_t ic_ending_room(const ic_lua_body *body) {
+  return body->is_host ? SIZE_MAX : ic_arena_room(body->arena);
 }
 
 void ic_ending_set_limits(ic_lua_body *body) {

@@ -34,6 +34,14 @@ void ic_ending_set_limits(ic_lua_body *body);
 // raises an error if that is not enough.
 void ic_ending_press(ic_lua_body *body, lua_State *L);
 
+// Weighs what the body holds outside of the state's arena for its code; where that is
+// too much, the isolate is to end. To be called where it may have grown. Neither
+// raises nor leaves the code.
+void ic_ending_weigh(ic_lua_body *body);
+
+// How many bytes more than its state has its limit allows; SIZE_MAX: there is none.
+size_t ic_ending_room(const ic_lua_body *body);
+
 // Ends the isolate here if its stack is nearly at its end.
 void ic_ending_check_stack(ic_lua_body *body);
 

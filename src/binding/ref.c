@@ -1,5 +1,6 @@
 // ref.c - making refs, sending to them, and their way through messages.
 
+#include "binding/ending.h"
 #include "binding/ref.h"
 
 #include <lauxlib.h>
@@ -28,13 +29,19 @@ static void release_ref(ic_owned *owned) {
   ic_lua_ref *ref = (ic_lua_ref *)((char *)owned - offsetof(ic_lua_ref, owned));
   ic_isolate_release(ref->isolate);
   ref->isolate = NULL;
+  *ref->weighed -= ref->kept_bytes;
 }
 
-// Gives the ref its isolate, which is counted for it.
+// Gives the ref its isolate, which is counted for it. What that keeps of it counts as
+// memory of the state's, as it may be kept by nothing else.
 static void set_isolate(ic_lua_body *body, ic_lua_ref *ref,
                         ic_isolate *isolate) {
   ref->isolate = isolate;
+  ref->weighed = &body->kept_bytes;
+  ref->kept_bytes = ic_isolate_identity_bytes(isolate);
+  body->kept_bytes += ref->kept_bytes;
   ic_owned_add(&body->owned, &ref->owned, release_ref);
+  ic_ending_weigh(body);
 }
 
 void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
@@ -240,6 +247,7 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
   ic_buffer buffer;
   ic_message_parts parts = {0};
   ic_buffer_init(&buffer, sizeof(ic_message));
+  buffer.most = ic_ending_room(body);
   // The buffer is ours alone; nothing of this raises.
   ic_escape_forbid();
   ic_status status = encode_into(L, body, index, name, &buffer);
@@ -258,10 +266,13 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
 ic_status ic_lua_ref_encode_bytes(lua_State *L, ic_lua_body *body, int index) {
   ic_buffer *out = &body->scratch.encoded;
   out->size = 0;
+  out->most = ic_ending_room(body);
   ic_escape_forbid();
   ic_status status = encode_into(L, body, index, "message", out);
   if (body->refs.items) ic_ref_list_fini(&body->refs);
+  if (status != IC_OK) ic_buffer_fini(out);
   ic_escape_permit();
+  ic_ending_weigh(body);
   if (status != IC_OK) ic_handed_forget(&body->handed);
   return status;
 }

@@ -17,6 +17,8 @@ typedef struct {
   ic_isolate *isolate;  // counted; NULL while it is made, and once finalized
   uint64_t request;     // 0: none
   uint64_t watch;       // of the requests to it: where to look first; or 0
+  size_t *weighed;      // the body's [kept_bytes], which has
+  size_t kept_bytes;    // what is kept of the isolate
 } ic_lua_ref;
 
 // Pushes the ref of [isolate]. Stack: [-0, +1]. Raises memory errors.

@@ -1,6 +1,7 @@
 // request.c - a slot for each request that waits (requests.h); its coroutine is
 // anchored in a table of the registry, at the slot's index.
 
+#include "binding/ending.h"
 #include "binding/request.h"
 
 #include <lauxlib.h>
@@ -357,17 +358,6 @@ static int64_t deadline_of(const ic_lua_body *body, double timeout) {
   return deadline_ns < 9.2e18 ? (int64_t)deadline_ns + 1 : IC_NEVER;
 }
 
-// The table of requests is memory of the isolate: those that wait may be very many.
-static ic_request *add_request(ic_lua_body *body, int64_t deadline_ns) {
-  ic_requests *requests = &body->requests;
-  size_t before = requests->count;
-  ic_request *request = ic_requests_add(requests, deadline_ns);
-  size_t added = requests->count - before;
-  ic_weight_hold(&body->base.isolate->mailbox,
-                 added * (sizeof *requests->slots + sizeof *requests->heap));
-  return request;
-}
-
 // Sends the value at index 2, and begins to wait for the answer. NULL: neither, and
 // nil, a text and a code are on the stack.
 static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
@@ -380,12 +370,14 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
     return NULL;
   }
   ic_isolate *self = body->base.isolate;
-  ic_request *request = add_request(body, deadline_of(body, timeout));
+  ic_request *request =
+      ic_requests_add(&body->requests, deadline_of(body, timeout));
   if (request && ic_watching_share(&body->watching, ref->isolate, self,
                                    &ref->watch) != IC_OK) {
     ic_requests_remove(&body->requests, request);
     request = NULL;
   }
+  ic_ending_weigh(body);
   if (!request) {
     ic_message_free(message);
     ic_lua_ref_fail(L, IC_MEMORY, ic_status_text(IC_MEMORY));

@@ -51,6 +51,11 @@ typedef struct {
   uint64_t serial;
 } ic_requests;
 
+// What they take, but for answers.
+static inline size_t ic_requests_bytes(const ic_requests *requests) {
+  return requests->count * (sizeof *requests->slots + sizeof *requests->heap);
+}
+
 // Begins a request with a deadline. Gives its slot, which is valid until the next
 // call of this; NULL: no memory.
 ic_request *ic_requests_add(ic_requests *requests, int64_t deadline_ns);

@@ -67,7 +67,8 @@ static slot *find_slot(const ic_value_list *slots, uint32_t epoch,
 
 static ic_status grow_slots(ic_value_list *slots, uint32_t epoch) {
   size_t capacity = slots->capacity ? slots->capacity * 2 : FIRST_SLOTS;
-  ic_value_list grown = {.capacity = capacity};
+  ic_value_list grown = {.capacity = capacity,
+                         .bytes = capacity * sizeof(slot)};
   grown.items = calloc(capacity, sizeof(slot));
   if (!grown.items) return IC_MEMORY;
   const slot *old = slots->items;

@@ -29,6 +29,13 @@ void ic_value_scratch_fini(ic_value_scratch *scratch) {
   ic_buffer_fini(&scratch->encoded);
 }
 
+size_t ic_value_scratch_bytes(const ic_value_scratch *scratch) {
+  return scratch->encode_frames.bytes + scratch->tables.bytes +
+         scratch->slots.bytes + scratch->references.bytes +
+         scratch->decode_frames.bytes + scratch->buckets.bytes +
+         scratch->joined.capacity + scratch->encoded.capacity;
+}
+
 void ic_value_scratch_reset(ic_value_scratch *scratch) {
   scratch->decoding = false;
 }
@@ -45,5 +52,6 @@ ic_status ic_value_scratch_grow(ic_value_list *list, size_t count,
   if (!items) return IC_MEMORY;
   list->items = items;
   list->capacity = capacity;
+  list->bytes = capacity * item_size;
   return IC_OK;
 }

@@ -36,6 +36,7 @@ typedef struct {
   void *items;
   size_t count;
   size_t capacity;
+  size_t bytes;
 } ic_value_list;
 
 // Memory that is used again by each call. [text] tells of the last error.
@@ -75,6 +76,9 @@ typedef struct {
 
 void ic_value_scratch_init(ic_value_scratch *scratch);
 void ic_value_scratch_fini(ic_value_scratch *scratch);
+
+// What it keeps.
+size_t ic_value_scratch_bytes(const ic_value_scratch *scratch);
 
 // Tells that no call uses the scratch now, whatever errors went by. Without it,
 // after an error that was raised in the middle of a decode, later decodes take

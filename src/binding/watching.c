@@ -4,12 +4,17 @@
 
 #include <stdlib.h>
 
-enum { SLOT_BITS = 31, FIRST_SLOTS = 4 };
+enum {
+  SLOT_BITS = 31,
+  FIRST_SLOTS = 4,
+  MALLOC_BYTES = 16  // of its own, for a block
+};
 #define SLOT_MASK ((UINT64_C(1) << SLOT_BITS) - 1)
 #define NONE SIZE_MAX  // no slot
 
 static void end(ic_watching *watching, ic_watching_slot *slot) {
   ic_death_forget(slot->watch);
+  watching->used--;
   if (!slot->is_shared) watching->monitors--;
   *slot = (ic_watching_slot){.next_free = watching->free};
   watching->free = (size_t)(slot - watching->slots);
@@ -47,6 +52,12 @@ static ic_status grow(ic_watching *watching) {
   return IC_OK;
 }
 
+size_t ic_watching_bytes(const ic_watching *watching) {
+  return watching->count * sizeof *watching->slots +
+         watching->used * (sizeof(ic_watch) + ic_block_fit(sizeof(ic_message)) +
+                           MALLOC_BYTES);
+}
+
 ic_status ic_watching_add(ic_watching *watching, ic_isolate *watched,
                           ic_isolate *watcher, uint64_t *number) {
   ic_status status = grow(watching);
@@ -58,6 +69,7 @@ ic_status ic_watching_add(ic_watching *watching, ic_isolate *watched,
   status = ic_death_watch(watched, watcher, given, &slot->watch);
   if (status != IC_OK) return status;
   watching->free = slot->next_free;
+  watching->used++;
   watching->monitors++;
   slot->number = given;
   slot->watched = watched;

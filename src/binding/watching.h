@@ -25,10 +25,14 @@ typedef struct {
 typedef struct {
   ic_watching_slot *slots;
   size_t count;
-  size_t free;      // the first free one, if any
+  size_t free;  // the first free one, if any
+  size_t used;
   size_t monitors;  // slots in use that are not shared
   uint64_t serial;
 } ic_watching;
+
+// What it takes, with the watches and their events.
+size_t ic_watching_bytes(const ic_watching *watching);
 
 // Makes [watcher] hear of the end of [watched]. Gives [number], never 0.
 // Errors: IC_MEMORY.

@@ -691,6 +691,17 @@ void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes) {
   arena->limit.threshold_bytes = threshold_bytes;
 }
 
+bool ic_arena_may_stay(ic_arena *arena) {
+  return may_grow(arena, 0);
+}
+
+size_t ic_arena_room(const ic_arena *arena) {
+  size_t most = arena->limit.hard_bytes;
+  if (most == 0) return SIZE_MAX;
+  size_t held = ic_arena_held_bytes(arena);
+  return held < most ? most - held : 0;
+}
+
 void ic_arena_tidy(ic_arena *arena) {
   if (arena->has_stray) return;
   leave_run(arena);

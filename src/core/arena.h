@@ -64,6 +64,13 @@ typedef struct {
 void ic_arena_set_limit(ic_arena *arena, const ic_arena_limit *limit);
 void ic_arena_set_threshold(ic_arena *arena, size_t threshold_bytes);
 
+// What others have of the limit has grown: false if with it there is more than
+// [hard_bytes]. May call [on_threshold].
+bool ic_arena_may_stay(ic_arena *arena);
+
+// How much more the arena may hold, whatever others have; SIZE_MAX without a limit.
+size_t ic_arena_room(const ic_arena *arena);
+
 // Gives back what the arena holds and does not use, as far as that can be found.
 void ic_arena_tidy(ic_arena *arena);
 

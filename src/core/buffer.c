@@ -10,7 +10,7 @@
 enum { FIRST_BLOCK_BYTES = 192 };  // header and a small value in one block
 
 void ic_buffer_init(ic_buffer *buffer, size_t headroom) {
-  *buffer = (ic_buffer){.headroom = headroom};
+  *buffer = (ic_buffer){.headroom = headroom, .most = SIZE_MAX};
 }
 
 static void *block_of(const ic_buffer *buffer) {
@@ -46,7 +46,8 @@ ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
   if (more > SIZE_MAX / 2 - in_use) return IC_MEMORY;
   size_t old_bytes = block_bytes(buffer);
   size_t wanted = old_bytes > 0 ? old_bytes * 2 : FIRST_BLOCK_BYTES;
-  if (wanted < in_use + more) wanted = in_use + more;
+  if (wanted < in_use + more || wanted > buffer->most) wanted = in_use + more;
+  if (wanted > buffer->most) return IC_MEMORY;
   wanted = ic_block_fit(wanted);
   uint8_t *block = buffer->bytes
                        ? ic_block_resize(block_of(buffer), old_bytes, wanted)

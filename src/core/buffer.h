@@ -27,6 +27,7 @@ typedef struct {
   size_t size;      // bytes in use
   size_t capacity;  // bytes that fit before the block must grow
   size_t headroom;  // bytes kept free in front of [bytes]
+  size_t most;      // bytes that the block may grow to; SIZE_MAX at first
 } ic_buffer;
 
 void ic_buffer_init(ic_buffer *buffer, size_t headroom);
@@ -41,7 +42,7 @@ void *ic_buffer_release(ic_buffer *buffer, size_t *size);
 void *ic_buffer_copy(const ic_buffer *buffer);
 
 // Makes room for [more] bytes behind the ones in use; grows geometrically.
-// Errors: IC_MEMORY; the buffer is as it was.
+// Errors: IC_MEMORY, also where that is too much; the buffer is as it was.
 ic_status ic_buffer_grow(ic_buffer *buffer, size_t more);
 
 static inline ic_status ic_buffer_reserve(ic_buffer *buffer, size_t more) {

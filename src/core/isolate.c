@@ -12,8 +12,14 @@
 
 static _Atomic uint64_t last_id;
 
+static size_t at_most(size_t size, size_t most) {
+  return size < most ? size : most;
+}
+
 ic_error *ic_error_new(const char *message, size_t message_size,
                        const char *traceback, size_t traceback_size) {
+  message_size = at_most(message_size, IC_ERROR_MOST_BYTES);
+  traceback_size = at_most(traceback_size, IC_ERROR_MOST_BYTES);
   size_t size = message_size + traceback_size + 2;
   ic_error *error = malloc(sizeof *error + size);
   if (!error) return NULL;
@@ -45,6 +51,15 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   ic_mutex_init(&isolate->wait.mutex);
   *out = isolate;
   return IC_OK;
+}
+
+size_t ic_isolate_identity_bytes(const ic_isolate *isolate) {
+  const ic_message *properties = isolate->properties;
+  enum {
+    MALLOC_BYTES = 128
+  };  // of its own, for both and where they are aligned
+  return sizeof *isolate + strlen(isolate->path) + MALLOC_BYTES +
+         (properties ? ic_message_weight(properties) : 0);
 }
 
 void ic_isolate_hold_many(ic_isolate *isolate, uint32_t count) {

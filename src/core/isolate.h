@@ -23,17 +23,20 @@ typedef struct ic_watch ic_watch;
 typedef struct ic_up ic_up;
 
 // An error that an isolate ended by, in words: two strings, each with a NUL
-// behind it, and any bytes in it.
+// behind it, and any bytes in it. It is kept with the isolate's identity.
 typedef struct {
   size_t message_size;
   size_t traceback_size;
   char bytes[];
 } ic_error;
 
-// Copies both. NULL: no memory for the words; the error is none the less one.
+// Copies both, of each the first IC_ERROR_MOST_BYTES at most. NULL: no memory for the
+// words; the error is none the less one.
 // Gives; to be freed with free().
 ic_error *ic_error_new(const char *message, size_t message_size,
                        const char *traceback, size_t traceback_size);
+
+#define IC_ERROR_MOST_BYTES ((size_t)64 << 10)
 
 static inline const char *ic_error_traceback(const ic_error *error) {
   return error->bytes + error->message_size + 1;
@@ -240,6 +243,9 @@ ic_isolate *ic_isolate_hold(ic_isolate *isolate);
 
 // The last user frees it. NULL is allowed.
 void ic_isolate_release(ic_isolate *isolate);
+
+// What is kept of it for whoever counts it, about: memory that is nobody's state.
+size_t ic_isolate_identity_bytes(const ic_isolate *isolate);
 
 // Both for [count] users at once: a count that two threads change for every
 // message costs more than the rest of it.
