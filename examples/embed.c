@@ -1,5 +1,5 @@
 // embed.c - a cluster in a C program: a C module for its isolates, a value sent
-// from a thread that has no Lua state, and the answer, taken in C.
+// from a thread that has no Lua state, the answer, taken in C, and news of an end.
 //
 //   sh examples/run embed
 //   cc embed.c $(pkg-config --cflags --libs isolate_cluster)
@@ -103,6 +103,17 @@ static void print_answer(ic_port *port) {
   ic_message_free(answer);
 }
 
+// The port has been told to monitor one isolate.
+static void print_end(ic_port *port) {
+  ic_message *message;
+  check(ic_port_take(port, 10000, &message), "news");
+  ic_news news = ic_message_news(message);
+  check(news.kind == IC_NEWS_ENDED ? IC_OK : IC_ERROR, "news' kind");
+  printf("%s ended: %s\n", ic_ref_path(ic_message_sender(message)),
+         news.reason);
+  ic_message_free(message);
+}
+
 int main(void) {
   ic_cluster *cluster;
   check(ic_cluster_new(NULL, &cluster), "cluster");
@@ -121,9 +132,9 @@ int main(void) {
   print_answer(port);
   pthread_join(thread, NULL);
 
+  check(ic_port_monitor(port, station), "monitor");
   check(ic_cluster_shutdown(cluster, 5000), "shutdown");
-  printf("%s is %s\n", ic_ref_path(station),
-         ic_ref_is_alive(station) ? "alive" : "gone");
+  print_end(port);
   ic_port_close(port);
   ic_ref_release(station);
   ic_cluster_free(cluster);
@@ -133,4 +144,4 @@ int main(void) {
 // prints:
 //   spawned /station
 //   kitchen: 20.5 degrees
-//   /station is gone
+//   /station ended: shutdown

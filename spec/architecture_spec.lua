@@ -12,7 +12,8 @@ local CORE_FLOORS = {
   "mailbox", "weight", "bound", "isolate", "watch", "wait", "ref", "reader",
   "program", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
   "simulator", "scheduler", "watchdog", "sentry", "ups", "registry",
-  "supervision", "dead_letters", "cluster", "death", "simulated", "port",
+  "supervision", "dead_letters", "cluster", "death", "send", "simulated",
+  "port",
 }
 
 -- What each folder of src may include of the others: a whole folder, or a

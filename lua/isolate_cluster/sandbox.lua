@@ -325,8 +325,11 @@ local function closeStrings()
 end
 
 ---Confines this state; [bytes] came with the spawn.
-function sandbox.apply(bytes)
-  own = core.decode(bytes) --[[@as isolate_cluster.Sandbox]]
+---@param isOption boolean? they are what a C program says, not "none"
+function sandbox.apply(bytes, isOption)
+  local allowed = core.decode(bytes)
+  if isOption then allowed = sandbox.read(allowed, 0) end
+  own = allowed --[[@as isolate_cluster.Sandbox]]
   local globals = makeGlobals(_G, own)
   allowGlobals(_G, globals, own.globals)
   globals._G = _G

@@ -609,6 +609,31 @@ static void reports_an_end_by_a_limit_and_none_by_a_kill(void) {
   CHECK(strcmp(text, "") == 0);
 }
 
+static void counts_what_the_living_and_the_ended_did(void) {
+  set_up();
+  ic_isolate *living = start("/living");
+  ic_isolate *ended = start("/ended");
+  CHECK(tally_reaches(&play.starts, 2));
+  ic_count(&living->sent);
+  ic_count(&living->received);
+  CHECK(ic_cluster_kill(cluster, ended, IC_REASON_KILLED) == IC_OK);
+  CHECK(tally_reaches(&play.frees, 1));
+  CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+  ic_port *port;
+  CHECK(ic_port_open(cluster, NULL, &port) == IC_OK);
+  ic_stats stats;
+  ic_cluster_stats(cluster, &stats);
+  CHECK(stats.live == 1 && stats.spawned == 2 && stats.ended == 1);
+  CHECK(stats.sent == 1 && stats.received == 1);
+  CHECK(send_integer(ended, NULL, 0) == IC_GONE);
+  ic_cluster_stats(cluster, &stats);
+  CHECK(stats.dead_letters == 1);
+  ic_port_close(port);
+  ic_isolate_release(living);
+  ic_isolate_release(ended);
+  tear_down();
+}
+
 static int open_nothing(struct lua_State *L) {
   (void)L;
   return 0;
@@ -656,6 +681,7 @@ int main(void) {
   RUN(no_memory_for_a_cluster_is_told);
   RUN(reports_to_whom_the_options_name);
   RUN(reports_an_end_by_a_limit_and_none_by_a_kill);
+  RUN(counts_what_the_living_and_the_ended_did);
   RUN(keeps_the_modules_that_are_registered);
   return check_report("cluster");
 }

@@ -382,6 +382,179 @@ static void isolates_answer_to_it(void) {
   script_fini(&script);
 }
 
+// --- News -------------------------------------------------------------------
+
+static ic_port *open_for(bool ups, bool downs) {
+  ic_port_options options = {.path = "/port", .ups = ups, .downs = downs};
+  ic_port *port = NULL;
+  return ic_port_open(cluster, &options, &port) == IC_OK ? port : NULL;
+}
+
+// What comes next to [port]: the kind, the path, the reason, as "down /a done".
+static const char *next_news(ic_port *port) {
+  static const char *const kinds[] = {"none", "up", "down", "ended"};
+  static char text[100];
+  ic_message *message = NULL;
+  if (ic_port_take(port, PATIENCE_MS, &message) != IC_OK) return "nothing";
+  ic_news news = ic_message_news(message);
+  const ic_ref *sender = ic_message_sender(message);
+  snprintf(text, sizeof text, "%s %s%s%s", kinds[news.kind],
+           sender ? ic_ref_path(sender) : "-", news.reason ? " " : "",
+           news.reason ? news.reason : "");
+  ic_message_free(message);
+  return text;
+}
+
+static void hears_of_those_that_come_up_later(void) {
+  set_up();
+  ic_port *earlier = open_at("/earlier");
+  ic_port *port = open_for(true, false);
+  ic_port *later = open_at("/later");
+  ic_port_close(later);
+  ic_port_close(earlier);
+  CHECK(strcmp(next_news(port), "up /later") == 0);
+  CHECK(take_status(port, 0) == IC_TIMEOUT);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void hears_of_those_that_end(void) {
+  set_up();
+  ic_port *earlier = open_at("/earlier");
+  ic_port *port = open_for(false, true);
+  ic_port_close(earlier);
+  CHECK(strcmp(next_news(port), "down /earlier done") == 0);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void hears_of_nobody_unless_it_asks(void) {
+  set_up();
+  ic_port *port = open_at("/port");
+  ic_port_close(open_at("/other"));
+  CHECK(send_integer(ic_port_ref(port), 7) == IC_OK);
+  CHECK(strcmp(next_news(port), "none -") == 0);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void hears_of_the_end_of_one_once_and_behind_what_that_sent(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_port *other = open_at("/other");
+  CHECK(ic_port_monitor(port, ic_port_ref(other)) == IC_OK);
+  ic_message *message = NULL;
+  ic_message_new(&message);
+  ic_message_add_integer(message, 7);
+  ic_send_options options = {.sender = ic_port_ref(other)};
+  CHECK(ic_ref_send(ic_port_ref(port), message, &options) == IC_OK);
+  ic_port_close(other);
+  CHECK(strcmp(next_news(port), "none /other") == 0);
+  CHECK(strcmp(next_news(port), "ended /other done") == 0);
+  CHECK(take_status(port, 0) == IC_TIMEOUT);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void hears_of_an_end_that_is_past(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_port *other = open_at("/other");
+  ic_ref *ref = ic_ref_hold(ic_port_ref(other));
+  ic_port_close(other);
+  CHECK(ic_port_monitor(port, ref) == IC_OK);
+  CHECK(strcmp(next_news(port), "ended /other done") == 0);
+  ic_ref_release(ref);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void news_has_the_error_and_no_value(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_isolate *failed = NULL;
+  CHECK(ic_registry_reserve(&cluster->registry, "/failed", true, &failed) ==
+        IC_OK);
+  CHECK(ic_registry_publish(&cluster->registry, failed, NULL) == IC_OK);
+  CHECK(ic_port_monitor(port, failed) == IC_OK);
+  ic_mailbox_close(&failed->mailbox);
+  ic_registry_remove(&cluster->registry, failed, "error",
+                     ic_error_new("why", 3, "why and where", 13));
+  ic_message *message = NULL;
+  CHECK(ic_port_take(port, PATIENCE_MS, &message) == IC_OK);
+  ic_news news = ic_message_news(message);
+  CHECK(news.kind == IC_NEWS_ENDED && strcmp(news.reason, "error") == 0);
+  CHECK(strcmp(news.error, "why") == 0);
+  CHECK(strcmp(news.traceback, "why and where") == 0);
+  ic_reader reader = ic_message_reader(message);
+  ic_item item;
+  CHECK(ic_reader_next(&reader, &item) == IC_NOT_FOUND);
+  CHECK(ic_ref_send(ic_port_ref(port), message, NULL) == IC_INVALID);
+  ic_message_free(message);
+  ic_port_close(port);
+  tear_down();
+}
+
+static void monitors_go_with_the_port(void) {
+  set_up();
+  ic_port *other = open_at("/other");
+  ic_port *port = open_at(NULL);
+  for (int i = 0; i < 3; i++)
+    CHECK(ic_port_monitor(port, ic_port_ref(other)) == IC_OK);
+  ic_port_close(port);
+  CHECK(!ic_port_ref(other)->watches);
+  ic_port_close(other);
+  tear_down();
+}
+
+static void a_monitor_without_memory_is_none(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_port *other = open_at("/other");
+  for (int n = 0; failing_at(n); n++) {
+    ic_status status = ic_port_monitor(port, ic_port_ref(other));
+    CHECK(status == (failing_stop() ? IC_MEMORY : IC_OK));
+  }
+  ic_port_close(other);
+  CHECK(strcmp(next_news(port), "ended /other done") == 0);
+  CHECK(take_status(port, 0) == IC_TIMEOUT);
+  ic_port_close(port);
+  tear_down();
+}
+
+enum { ENDS = 500 };
+
+static void *open_and_close(void *argument) {
+  ic_port *port = argument;
+  for (int i = 0; i < ENDS; i++) {
+    ic_port *other = open_at(NULL);
+    ic_ref *ref = ic_ref_hold(ic_port_ref(other));
+    if (i % 2) ic_port_close(other);
+    if (ic_port_monitor(port, ref) != IC_OK) abort();
+    if (i % 2 == 0) ic_port_close(other);
+    ic_ref_release(ref);
+  }
+  return NULL;
+}
+
+static void no_end_is_missed_while_others_are_read(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_thread threads[2];
+  for (int i = 0; i < 2; i++)
+    CHECK(ic_thread_start(&threads[i], IC_THREAD_STACK_BYTES, open_and_close,
+                          port) == IC_OK);
+  int ends = 0;
+  while (ends < 2 * ENDS && strcmp(next_news(port), "ended (port) done") == 0) {
+    ends++;
+  }
+  CHECK(ends == 2 * ENDS);
+  for (int i = 0; i < 2; i++)
+    ic_thread_join(threads[i]);
+  ic_port_close(port);
+  tear_down();
+}
+
 int main(void) {
   RUN(gives_messages_in_order);
   RUN(waits_until_the_time_is_up);
@@ -399,5 +572,14 @@ int main(void) {
   RUN(can_not_be_opened_once_the_node_is_down);
   RUN(whatever_fails_leaves_nothing);
   RUN(isolates_answer_to_it);
+  RUN(hears_of_those_that_come_up_later);
+  RUN(hears_of_those_that_end);
+  RUN(hears_of_nobody_unless_it_asks);
+  RUN(hears_of_the_end_of_one_once_and_behind_what_that_sent);
+  RUN(hears_of_an_end_that_is_past);
+  RUN(news_has_the_error_and_no_value);
+  RUN(monitors_go_with_the_port);
+  RUN(a_monitor_without_memory_is_none);
+  RUN(no_end_is_missed_while_others_are_read);
   return check_report("port");
 }

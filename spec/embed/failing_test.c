@@ -143,6 +143,38 @@ static void ask_from_a_port(void) {
   ic_ref_release(echo);
 }
 
+// What comes to [port]: all news up to that of the end of [kind], or to a failure.
+static void take_news(ic_port *port, ic_news_kind kind, const char *reason) {
+  ic_news news;
+  do {
+    ic_message *message = NULL;
+    expect(ic_port_take(port, patience(), &message) == IC_OK);
+    if (!message) return;
+    news = ic_message_news(message);
+    if (news.kind == kind) {
+      expect(strcmp(news.reason, reason) == 0);
+      expect(news.error && strstr(news.error, "on purpose"));
+    }
+    ic_message_free(message);
+  } while (news.kind != kind);
+}
+
+static void hear_of_an_end(void) {
+  ic_port *port = NULL;
+  expect(ic_port_open(cluster, &(ic_port_options){.ups = true, .downs = true},
+                      &port) == IC_OK);
+  ic_ref *ref = spawn_with((ic_spawn_options){
+      .path = "/supervisor",
+      .source = "(...).onMessage:next() error 'on purpose'"});
+  if (port && ref) {
+    expect(ic_port_monitor(port, ref) == IC_OK);
+    send_text(ref, "go", (ic_send_options){0});
+    take_news(port, IC_NEWS_ENDED, "error");
+  }
+  ic_port_close(port);
+  ic_ref_release(ref);
+}
+
 static void look_up(void) {
   ic_ref *echo = spawn_echo();
   ic_ref *found = NULL;
@@ -246,6 +278,57 @@ static void confine(void) {
   expect(ic_cluster_wait(cluster, patience()) == IC_OK);
 }
 
+// { reach = { "/api/" } }
+static ic_message *new_sandbox(void) {
+  ic_message *map = NULL;
+  bool is_made =
+      ic_message_new(&map) == IC_OK && ic_message_open_map(map) == IC_OK &&
+      ic_message_add_string(map, "reach", 5) == IC_OK &&
+      ic_message_open_array(map) == IC_OK &&
+      ic_message_add_string(map, "/api/", 5) == IC_OK &&
+      ic_message_close(map) == IC_OK && ic_message_close(map) == IC_OK;
+  expect(is_made);
+  if (is_made) return map;
+  ic_message_free(map);
+  return NULL;
+}
+
+static void spawn_confined(void) {
+  ic_ref *echo = spawn_echo();
+  ic_message *sandbox = new_sandbox();
+  ic_message *none = text_message("none");
+  if (sandbox) {
+    ic_ref_release(spawn_with((ic_spawn_options){
+        .source = "local _, _, code = (...):lookupIsolate '/echo'\n"
+                  "assert(not io and code == 'denied')\n",
+        .sandbox = sandbox}));
+  }
+  if (none) {
+    ic_ref_release(spawn_with((ic_spawn_options){
+        .source = "local context = ...\n"
+                  "assert(io and context:lookupIsolate '/echo')\n"
+                  "context:lookupIsolate '/echo':send 'end'",
+        .sandbox = none}));
+  }
+  if (echo && none) expect(ic_cluster_wait(cluster, patience()) == IC_OK);
+  ic_message_free(none);
+  ic_message_free(sandbox);
+  ic_ref_release(echo);
+}
+
+static void spawn_with_a_wrong_sandbox(void) {
+  ic_message *wrong = text_message("wide");
+  char *text = NULL;
+  expect(wrong && ic_cluster_spawn(cluster,
+                                   &(ic_spawn_options){.source = "return 1",
+                                                       .sandbox = wrong},
+                                   NULL, &text) == IC_LOAD);
+  const char *complaint = "option 'sandbox' must be 'safe', 'none' or a table";
+  expect(text && strncmp(text, complaint, strlen(complaint)) == 0);
+  ic_free(text);
+  ic_message_free(wrong);
+}
+
 static void decode_bytes(void) {
   ic_ref_release(spawn_with((ic_spawn_options){
       .source = "local context = ...\n"
@@ -283,10 +366,11 @@ static void shut_down_in_the_middle(void) {
 }
 
 // What isolates have to say of their lack of memory is of no interest; else only
-// supervisors have errors, and their children.
+// supervisors have errors, and their children, and some end at a limit.
 static void hear(void *context, const char *path, const char *text) {
   (void)context;
   if (is_failing || strstr(path, "/supervisor")) return;
+  if (strstr(text, "over its limit of")) return;
   printf("%s: %s\n", path, text);
   went_well = false;
 }
@@ -338,6 +422,7 @@ SCENARIO(spawn_module)
 SCENARIO(spawn_with_properties)
 SCENARIO(load_what_does_not_load)
 SCENARIO(ask_from_a_port)
+SCENARIO(hear_of_an_end)
 SCENARIO(look_up)
 SCENARIO(request_between_isolates)
 SCENARIO(kill_one)
@@ -345,6 +430,8 @@ SCENARIO(fill_mailboxes)
 SCENARIO(supervise)
 SCENARIO(talk_to_a_group)
 SCENARIO(confine)
+SCENARIO(spawn_confined)
+SCENARIO(spawn_with_a_wrong_sandbox)
 SCENARIO(decode_bytes)
 SCENARIO(end_at_limits)
 SCENARIO(shut_down_in_the_middle)
@@ -357,6 +444,7 @@ int main(void) {
   RUN(survives_spawn_with_properties);
   RUN(survives_load_what_does_not_load);
   RUN(survives_ask_from_a_port);
+  RUN(survives_hear_of_an_end);
   RUN(survives_look_up);
   RUN(survives_request_between_isolates);
   RUN(survives_kill_one);
@@ -364,6 +452,8 @@ int main(void) {
   RUN(survives_supervise);
   RUN(survives_talk_to_a_group);
   RUN(survives_confine);
+  RUN(survives_spawn_confined);
+  RUN(survives_spawn_with_a_wrong_sandbox);
   RUN(survives_decode_bytes);
   RUN(survives_end_at_limits);
   RUN(survives_shut_down_in_the_middle);

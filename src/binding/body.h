@@ -58,11 +58,12 @@ typedef struct {
   ic_entry_kind kind;
   char *bytes;
   size_t size;
-  char *chunk_name;     // or NULL
-  ic_message *plan;     // of a supervisor, or NULL
-  char *package_path;   // or NULL: Lua's default
-  char *package_cpath;  // or NULL
-  ic_bytes sandbox;     // what sandbox.lua applies; no data: nothing
+  char *chunk_name;        // or NULL
+  ic_message *plan;        // of a supervisor, or NULL
+  char *package_path;      // or NULL: Lua's default
+  char *package_cpath;     // or NULL
+  ic_bytes sandbox;        // what sandbox.lua applies; no data: nothing
+  bool sandbox_is_option;  // as a spawn says it, and has not been read
 } ic_entry;
 
 // What the isolate is on, for people; see doing.h.

@@ -19,8 +19,7 @@ static bool has_one_entry(const ic_spawn_options *options) {
   return entries == 1;
 }
 
-static ic_status copy_entry(const ic_spawn_options *options,
-                            const ic_bytes *sandbox, ic_entry *out) {
+static ic_status copy_entry(const ic_spawn_options *options, ic_entry *out) {
   *out = (ic_entry){0};
   bool copied = copy_text(options->package_path, &out->package_path) &&
                 copy_text(options->package_cpath, &out->package_cpath);
@@ -39,10 +38,59 @@ static ic_status copy_entry(const ic_spawn_options *options,
         copied &&
         copy_text(options->file ? options->file : options->module, &out->bytes);
   }
-  copied = copied && ic_bytes_copy(sandbox->data, sandbox->size, &out->sandbox);
-  if (copied) return IC_OK;
-  ic_entry_fini(out);
-  return IC_MEMORY;
+  return copied ? IC_OK : IC_MEMORY;
+}
+
+// The bytes of the value "none".
+static bool is_none(const ic_message *option) {
+  static const char none[] = "\x64none";
+  return option->value_size == sizeof none - 1 &&
+         memcmp(option->bytes, none, sizeof none - 1) == 0;
+}
+
+// The sandbox that the spawn says, else that of the cluster.
+static ic_status copy_sandbox(const ic_cluster *cluster,
+                              const ic_message *option, ic_entry *out) {
+  const ic_bytes *usual = &cluster->sandbox;
+  if (!option) {
+    bool copied = ic_bytes_copy(usual->data, usual->size, &out->sandbox);
+    return copied ? IC_OK : IC_MEMORY;
+  }
+  ic_message *copy;
+  ic_status status = ic_message_copy(option, &copy);  // if it is complete
+  if (status != IC_OK) return status;
+  out->sandbox_is_option = true;
+  if (!is_none(copy) && !ic_bytes_copy((const char *)copy->bytes,
+                                       copy->value_size, &out->sandbox)) {
+    status = IC_MEMORY;
+  }
+  ic_message_free(copy);
+  return status;
+}
+
+// Fills in what is the isolate's own in [start]; on an error nothing is left.
+static ic_status prepare(const ic_cluster *cluster,
+                         const ic_spawn_options *options, ic_start *start) {
+  ic_entry entry = {0};
+  ic_status status = IC_OK;
+  if (options->properties) {
+    status = ic_message_copy(options->properties, &start->properties);
+  }
+  if (status == IC_OK) status = copy_entry(options, &entry);
+  if (status == IC_OK) status = copy_sandbox(cluster, options->sandbox, &entry);
+  if (status == IC_OK) status = ic_isolate_new("(spawn)", &start->spawner);
+  if (entry.sandbox.data && start->limits.memory_bytes == 0) {
+    start->limits.memory_bytes = IC_SANDBOX_MEMORY_BYTES;
+  }
+  ic_lua_body *body = status == IC_OK ? ic_body_new(&entry) : NULL;
+  if (body) {
+    start->body = &body->base;
+    return IC_OK;
+  }
+  ic_entry_fini(&entry);  // empty if the body had no memory
+  ic_isolate_release(start->spawner);
+  ic_message_free(start->properties);
+  return status == IC_OK ? IC_MEMORY : status;
 }
 
 // How often a waiting spawn looks whether a shutdown has given the isolate up,
@@ -77,24 +125,8 @@ ic_status ic_cluster_spawn(ic_cluster *cluster, const ic_spawn_options *options,
       .shared = options->thread == IC_THREAD_DEFAULT
                     ? cluster->shared
                     : options->thread == IC_THREAD_SHARED};
-  ic_status status = IC_OK;
-  if (options->properties) {
-    status = ic_message_copy(options->properties, &start.properties);
-    if (status != IC_OK) return status;
-  }
-  ic_entry entry;
-  status = copy_entry(options, &cluster->sandbox, &entry);
-  if (entry.sandbox.data && start.limits.memory_bytes == 0) {
-    start.limits.memory_bytes = IC_SANDBOX_MEMORY_BYTES;
-  }
-  ic_lua_body *body = status == IC_OK ? ic_body_new(&entry) : NULL;
-  if (body) status = ic_isolate_new("(spawn)", &start.spawner);
-  if (!body || status != IC_OK) {
-    if (body) body->base.class->free(&body->base);
-    ic_message_free(start.properties);
-    return IC_MEMORY;
-  }
-  start.body = &body->base;
+  ic_status status = prepare(cluster, options, &start);
+  if (status != IC_OK) return status;
   ic_isolate *isolate = NULL;
   char *text = NULL;
   status = ic_cluster_start(cluster, &start, &isolate, &text);

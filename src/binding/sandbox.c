@@ -15,7 +15,8 @@ void ic_sandbox_apply(lua_State *L, ic_lua_body *body) {
   ic_module_require(L, body, "isolate_cluster.sandbox");
   lua_getfield(L, -1, "apply");
   lua_pushlstring(L, sandbox->data, sandbox->size);
-  lua_call(L, 1, 0);
+  lua_pushboolean(L, body->entry.sandbox_is_option);
+  lua_call(L, 2, 0);
   lua_pop(L, 1);
 }
 

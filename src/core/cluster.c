@@ -450,6 +450,10 @@ void ic_cluster_totals(ic_cluster *cluster, ic_totals *out, size_t *live) {
   ic_mutex_unlock(&cluster->registry.mutex);
 }
 
+void ic_cluster_stats(ic_cluster *cluster, ic_stats *out) {
+  ic_registry_stats(&cluster->registry, out);
+}
+
 bool ic_cluster_report(ic_cluster *cluster, const char *path,
                        const char *text) {
   if (cluster->capture) {

@@ -64,6 +64,12 @@ void ic_death_bury(ic_isolate *to, ic_message *message, ic_cluster *own) {
   if (cluster) ic_cluster_release(cluster);
 }
 
+void ic_death_count(const ic_isolate *to) {
+  ic_cluster *cluster = enter(to->cluster_key);
+  if (cluster) cluster->registry.totals.dead_letters++;
+  leave(cluster);
+}
+
 void ic_death_forget(ic_watch *watch) {
   if (!watch) return;
   ic_cluster *cluster = enter(watch->cluster_key);

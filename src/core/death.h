@@ -23,6 +23,9 @@ ic_status ic_death_watch(ic_isolate *watched, ic_isolate *watcher,
 // [message]. Threads: any.
 void ic_death_bury(ic_isolate *to, ic_message *message, ic_cluster *own);
 
+// Likewise of a value that its sender has kept: it is only counted. Threads: any.
+void ic_death_count(const ic_isolate *to);
+
 // Ends a watch; an event that has been told stays told. Takes [watch]; NULL is
 // allowed. Threads: any.
 void ic_death_forget(ic_watch *watch);

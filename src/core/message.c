@@ -129,6 +129,11 @@ const char *ic_message_type(const ic_message *message) {
   return message->type_size > 0 ? ic_message_type_bytes(message) : NULL;
 }
 
+ic_reader ic_message_correlation(const ic_message *message) {
+  const uint8_t *at = message->bytes + message->value_size;
+  return (ic_reader){message, at, at + message->correlation_size};
+}
+
 // --- Building ---------------------------------------------------------------
 
 ic_status ic_message_new(ic_message **out) {

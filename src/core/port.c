@@ -3,11 +3,25 @@
 // A port is an isolate without a body, for C programs: it can have a path, is
 // looked up and sent to like any other, and hears when the node is down. What
 // comes is taken by the program when it asks, or by a thread that calls it.
+//
+// The port owns the watches of those whose ends it waits for, until they are told.
+// The event has its watch's place in memory for a number.
 
 #include <stdlib.h>
 
 #include "core/cluster.h"
 #include "core/dead_letters.h"
+#include "core/death.h"
+
+typedef struct monitored monitored;
+
+struct monitored {
+  // Guard: the port's mutex.
+  ic_watch *watch;  // NULL: it is being made
+  bool is_told;
+  monitored *next;
+  monitored **link;  // what points to it
+};
 
 struct ic_port {
   ic_isolate *isolate;
@@ -17,7 +31,82 @@ struct ic_port {
   ic_port_function receive;
   void *context;
   ic_thread thread;  // with [receive]
+  ic_mutex mutex;
+  monitored *monitored;  // guard: mutex
 };
+
+// --- Monitors ---------------------------------------------------------------
+
+static void link_locked(ic_port *port, monitored *it) {
+  it->link = &port->monitored;
+  it->next = port->monitored;
+  if (it->next) it->next->link = &it->next;
+  port->monitored = it;
+}
+
+static void unlink_locked(monitored *it) {
+  *it->link = it->next;
+  if (it->next) it->next->link = it->link;
+}
+
+static void drop(monitored *it) {
+  ic_death_forget(it->watch);
+  free(it);
+}
+
+// The event may be read before its watch is known here: then who makes that drops it.
+ic_status ic_port_monitor(ic_port *port, ic_ref *ref) {
+  monitored *it = calloc(1, sizeof *it);
+  if (!it) return IC_MEMORY;
+  ic_mutex_lock(&port->mutex);
+  link_locked(port, it);
+  ic_mutex_unlock(&port->mutex);
+  ic_watch *watch = NULL;
+  ic_status status =
+      ic_death_watch(ref, port->isolate, (uint64_t)(uintptr_t)it, &watch);
+  ic_mutex_lock(&port->mutex);
+  it->watch = watch;
+  bool is_over = status != IC_OK || it->is_told;
+  if (is_over) unlink_locked(it);
+  ic_mutex_unlock(&port->mutex);
+  if (is_over) drop(it);
+  return status;
+}
+
+static void end_monitor(ic_port *port, const ic_message *event) {
+  monitored *it = (monitored *)(uintptr_t)event->request;
+  ic_mutex_lock(&port->mutex);
+  it->is_told = true;
+  bool is_made = it->watch != NULL;
+  if (is_made) unlink_locked(it);
+  ic_mutex_unlock(&port->mutex);
+  if (is_made) drop(it);
+}
+
+static void end_all_monitors(ic_port *port) {
+  while (port->monitored) {
+    monitored *it = port->monitored;
+    unlink_locked(it);
+    drop(it);
+  }
+}
+
+ic_news ic_message_news(const ic_message *message) {
+  ic_news news = {.kind = message->kind == IC_MESSAGE_UP      ? IC_NEWS_UP
+                          : message->kind == IC_MESSAGE_DOWN  ? IC_NEWS_DOWN
+                          : message->kind == IC_MESSAGE_ENDED ? IC_NEWS_ENDED
+                                                              : IC_NEWS_NONE};
+  if (news.kind == IC_NEWS_NONE || news.kind == IC_NEWS_UP) return news;
+  const ic_error *error = message->sender->error;
+  news.reason = message->reason ? message->reason : "gone";
+  if (error) {
+    news.error = error->bytes;
+    news.traceback = ic_error_traceback(error);
+  }
+  return news;
+}
+
+// --- Taking -----------------------------------------------------------------
 
 // The next message for the program among those held, or NULL.
 static ic_message *next_held(ic_port *port) {
@@ -29,6 +118,8 @@ static ic_message *next_held(ic_port *port) {
       ic_count(&port->isolate->received);
       return message;
     }
+    if (message->kind == IC_MESSAGE_ENDED) end_monitor(port, message);
+    if (ic_message_news(message).kind != IC_NEWS_NONE) return message;
     if (message->kind == IC_MESSAGE_NODE_DOWN) port->node_is_down = true;
     ic_message_free(message);
   }
@@ -69,6 +160,21 @@ static void *call_for_each(void *argument) {
   return NULL;
 }
 
+// --- Opening and closing ----------------------------------------------------
+
+// That the node goes down is never missed. Of ups and downs it hears once it is there,
+// so not of its own.
+static ic_status announce(ic_registry *registry, ic_isolate *isolate,
+                          const ic_port_options *options) {
+  unsigned watches = IC_WATCH_NODE;
+  ic_status status = ic_registry_watch(registry, isolate, watches, NULL);
+  if (status == IC_OK) status = ic_registry_publish(registry, isolate, NULL);
+  if (options->ups) watches |= IC_WATCH_UP;
+  if (options->downs) watches |= IC_WATCH_DOWN;
+  if (status != IC_OK || watches == IC_WATCH_NODE) return status;
+  return ic_registry_watch(registry, isolate, watches, NULL);
+}
+
 static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
                            ic_port *port) {
   ic_registry *registry = &cluster->registry;
@@ -76,10 +182,7 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
       ic_registry_reserve(registry, options->path, true, &port->isolate);
   if (status != IC_OK) return status;
   ic_isolate_hold(port->isolate);
-  status = ic_registry_watch(registry, port->isolate, IC_WATCH_NODE, NULL);
-  if (status == IC_OK) {
-    status = ic_registry_publish(registry, port->isolate, NULL);
-  }
+  status = announce(registry, port->isolate, options);
   if (status == IC_OK && options->receive) {
     status = ic_thread_start(&port->thread, IC_THREAD_STACK_BYTES,
                              call_for_each, port);
@@ -101,8 +204,10 @@ ic_status ic_port_open(ic_cluster *cluster, const ic_port_options *options,
   port->cluster = ic_cluster_hold(cluster);
   port->receive = options->receive;
   port->context = options->context;
+  ic_mutex_init(&port->mutex);
   ic_status status = open_port(cluster, options, port);
   if (status != IC_OK) {
+    ic_mutex_fini(&port->mutex);
     ic_cluster_release(cluster);
     free(port);
     return status;
@@ -123,6 +228,8 @@ void ic_port_close(ic_port *port) {
   ic_dead_letters_drop(&port->cluster->registry, isolate, port->held);
   ic_dead_letters_drop(&port->cluster->registry, isolate, left);
   ic_registry_remove(&port->cluster->registry, isolate, "done", NULL);
+  end_all_monitors(port);
+  ic_mutex_fini(&port->mutex);
   ic_isolate_release(isolate);
   ic_cluster_release(port->cluster);
   free(port);

@@ -462,6 +462,33 @@ ic_status ic_registry_list(ic_registry *registry, const char *prefix,
   return IC_OK;
 }
 
+static void add_living_locked(const ic_isolate *isolate, ic_stats *out) {
+  out->sent += ic_counted(&isolate->sent);
+  out->received += ic_counted(&isolate->received);
+  out->late_replies += ic_counted(&isolate->late_replies);
+  out->dropped += ic_isolate_dropped(isolate);
+}
+
+void ic_registry_stats(ic_registry *registry, ic_stats *out) {
+  ic_mutex_lock(&registry->mutex);
+  const ic_totals *totals = &registry->totals;
+  *out = (ic_stats){.live = registry->isolates,
+                    .spawned = totals->spawned,
+                    .ended = totals->ended,
+                    .sent = totals->sent,
+                    .received = totals->received,
+                    .late_replies = totals->late_replies,
+                    .dropped = totals->dropped,
+                    .dead_letters = totals->dead_letters};
+  for (size_t i = 0; i < registry->bucket_count; i++) {
+    for (const ic_isolate *isolate = registry->buckets[i]; isolate;
+         isolate = isolate->next_in_bucket) {
+      if (!isolate->is_port) add_living_locked(isolate, out);
+    }
+  }
+  ic_mutex_unlock(&registry->mutex);
+}
+
 uint64_t ic_registry_version(ic_registry *registry) {
   ic_mutex_lock(&registry->mutex);
   uint64_t version = registry->version;

@@ -107,6 +107,9 @@ ic_status ic_registry_find(ic_registry *registry, const char *path,
 ic_status ic_registry_list(ic_registry *registry, const char *prefix,
                            ic_ref_list *out);
 
+// The figures of those that have ended, and of those that have not.
+void ic_registry_stats(ic_registry *registry, ic_stats *out);
+
 // A number that rises with each up and down.
 uint64_t ic_registry_version(ic_registry *registry);
 

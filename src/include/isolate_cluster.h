@@ -83,6 +83,13 @@ typedef struct ic_isolate
 typedef struct ic_message ic_message;  // a value to send, or one that came
 typedef struct ic_port ic_port;        // a mailbox that a C program reads
 
+// A place in a message's value; copy it to remember the place.
+typedef struct {
+  const ic_message *message;
+  const uint8_t *at;
+  const uint8_t *end;
+} ic_reader;
+
 // --- Clusters --------------------------------------------------------------
 
 // Hears of an uncaught error, with its traceback, of an end by a limit, or of a stuck
@@ -162,19 +169,25 @@ typedef struct {
   const ic_limits *limits;   // in place of the cluster's; NULL: those
   const char *package_path;  // NULL: Lua's default
   const char *package_cpath;
+  // What confines the isolate, as the option of Lua's spawnIsolate: the string "safe"
+  // or "none", or a map that builds on "safe". NULL: the cluster's, if it has one;
+  // copied.
+  const ic_message *sandbox;
 } ic_spawn_options;
 
 // Spawns a Lua isolate. When this returns it is registered and its entry is
 // loaded, and may already run.
 //
-// Ownership: borrows [options] until it returns, the properties stay the
-//            caller's; gives [out] (release it), and [message] on error where
+// Ownership: borrows [options] until it returns, the properties and the sandbox
+//            stay the caller's; gives [out] (release it), and [message] on error where
 //            there is more to say than the status (free it with ic_free).
 //            Either may be NULL.
 // Threads:   any but an isolate's own. Waits while a module loads.
-// Errors:    IC_INVALID - a malformed path, or not exactly one entry.
+// Errors:    IC_INVALID - a malformed path, not exactly one entry, or incomplete
+//                         properties or sandbox.
 //            IC_IN_USE  - a living isolate has the path.
-//            IC_LOAD    - the entry does not load; [message] has the traceback.
+//            IC_LOAD    - the entry does not load, or the sandbox is none; [message]
+//                         says why, with the traceback.
 //            IC_DOWN    - the cluster is shutting down.
 //            IC_MEMORY.
 IC_API ic_status ic_cluster_spawn(ic_cluster *cluster,
@@ -228,6 +241,21 @@ IC_API ic_status ic_cluster_shutdown(ic_cluster *cluster, int64_t timeout_ms);
 // True from ic_cluster_new until a shutdown is complete. Threads: any.
 IC_API bool ic_cluster_is_up(ic_cluster *cluster);
 
+// What all isolates together did, those that have ended included; ports are none.
+typedef struct {
+  uint64_t live;  // at the moment, those that load included
+  uint64_t spawned;
+  uint64_t ended;
+  uint64_t sent;          // values, by isolates
+  uint64_t received;      // values, by isolates
+  uint64_t late_replies;  // thrown away, as their request had timed out
+  uint64_t dropped;       // values for a full mailbox, thrown away
+  uint64_t dead_letters;  // values that reached nobody: IC_GONE, or never read
+} ic_stats;
+
+// Threads: any.
+IC_API void ic_cluster_stats(ic_cluster *cluster, ic_stats *out);
+
 // --- Refs ------------------------------------------------------------------
 
 // Counts one more, or one fewer, user of [ref]. Threads: any.
@@ -239,6 +267,13 @@ IC_API const char *ic_ref_path(const ic_ref *ref);
 
 // False once the isolate has ended. Threads: any.
 IC_API bool ic_ref_is_alive(const ic_ref *ref);
+
+// Whether both stand for the same life of the same isolate. Threads: any.
+IC_API bool ic_ref_equals(const ic_ref *ref, const ic_ref *other);
+
+// A reader at the properties, a map that was given at the spawn; at its end where
+// there are none. Valid as long as the ref. Threads: any.
+IC_API ic_reader ic_ref_properties(const ic_ref *ref);
 
 // Ends the isolate by force, whatever it does: its code is given up in the middle,
 // and nothing more of it runs, finalizers and `<close>` variables included. It is
@@ -266,7 +301,7 @@ typedef struct {
 // Ownership: takes [message] on IC_OK; on any error the caller still owns it.
 //            Borrows [options] (NULL: none) until it returns.
 // Threads:   any. Never waits for the receiver's code.
-// Errors:    IC_GONE    - [to] has ended.
+// Errors:    IC_GONE    - [to] has ended; that counts as a dead letter.
 //            IC_FULL    - its mailbox is, and drops nothing.
 //            IC_INVALID - [message] has no value, or an open array or map, or
 //                         was received (a message is sent once).
@@ -332,13 +367,6 @@ typedef struct {
   ic_ref *ref;
 } ic_item;
 
-// A place in a message's value; copy it to remember the place.
-typedef struct {
-  const ic_message *message;
-  const uint8_t *at;
-  const uint8_t *end;
-} ic_reader;
-
 // A reader at the beginning of the message's value; valid as long as the
 // message. Threads: any.
 IC_API ic_reader ic_message_reader(const ic_message *message);
@@ -360,6 +388,11 @@ IC_API ic_ref *ic_message_reply_to(const ic_message *message);
 // Threads: any.
 IC_API const char *ic_message_type(const ic_message *message);
 
+// A reader at the correlation id, any value, that the sender gave, or, in an answer,
+// whoever asked; at its end where there is none. Valid as long as the message.
+// Threads: any.
+IC_API ic_reader ic_message_correlation(const ic_message *message);
+
 // Sends [reply] to whom [message] names: the waiting `request`, or the replyTo,
 // or the sender.
 //
@@ -368,6 +401,32 @@ IC_API const char *ic_message_type(const ic_message *message);
 // Errors:    as ic_ref_send; IC_NOT_FOUND - [message] names nobody.
 IC_API ic_status ic_message_reply(const ic_message *message, ic_ref *sender,
                                   ic_message *reply);
+
+// --- News ------------------------------------------------------------------
+
+// What a port is told of isolates, if it asked for it (ic_port_options,
+// ic_port_monitor) comes as a message without a value, whose sender is the isolate.
+
+typedef enum {
+  IC_NEWS_NONE,  // it is a value
+  IC_NEWS_UP,    // the isolate has come up, and can be looked up
+  IC_NEWS_DOWN,  // it has ended: nothing of it is left, and its path is free
+  IC_NEWS_ENDED  // likewise, and the port monitors it
+} ic_news_kind;
+
+typedef struct {
+  ic_news_kind kind;
+  // Of an end: "done", "shutdown", "error", "killed", "memory", "cpu", "stack"; "gone"
+  // where nobody knows any more. Static; else NULL.
+  const char *reason;
+  // The error that it ended by, and that with its traceback; borrowed from the message.
+  // NULL: none.
+  const char *error;
+  const char *traceback;
+} ic_news;
+
+// Threads: any.
+IC_API ic_news ic_message_news(const ic_message *message);
 
 // --- Ports -----------------------------------------------------------------
 
@@ -378,6 +437,8 @@ typedef struct {
   const char *path;          // NULL: not to be found by a path
   ic_port_function receive;  // NULL: messages wait for ic_port_take
   void *context;
+  bool ups;    // news of all isolates, and ports with a path, that come up
+  bool downs;  // likewise of those that end
 } ic_port_options;
 
 // Opens a mailbox for the C program. With [receive] a thread of the port's own
@@ -397,6 +458,15 @@ IC_API void ic_port_close(ic_port *port);
 
 // The ref that isolates answer to. Borrowed from the port. Threads: any.
 IC_API ic_ref *ic_port_ref(ic_port *port);
+
+// Makes news of [ref]'s end come to the port, once: when it ends, or, where it has
+// ended, at once, and behind all that it has sent to the port. It may be of another
+// cluster, and a port. Closing the port takes that back.
+//
+// Ownership: counts [ref].
+// Threads:   any.
+// Errors:    IC_MEMORY - no news will come.
+IC_API ic_status ic_port_monitor(ic_port *port, ic_ref *ref);
 
 // A descriptor that is readable while messages wait, and now and then where the
 // next take finds none; for poll() and its kin, not to be read or closed. -1 for
