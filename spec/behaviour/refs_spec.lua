@@ -165,6 +165,26 @@ describe("A ref", function()
     assert.equal("hello", reply)
   end)
 
+  it("of a host script survives encode and decode, and answers its request",
+    function()
+      local other = probe:spawn("/other", function(context)
+        context:onMessage(function(bytes)
+          local replyTo = require "isolate_cluster".decode(bytes)
+          assert(replyTo.alive)
+          assert(replyTo:send "answered by another")
+        end)
+      end)
+      local asked = probe:spawn("/asked", function(context)
+        context:onMessage(function(_, message)
+          local bytes = require "isolate_cluster".encode(message.replyTo)
+          context:property "other":send(bytes)
+        end)
+      end, { other = other })
+
+      assert.equal("answered by another",
+        asked:request("question", { timeout = Probe.DEADLINE }))
+    end)
+
   it("of an isolate that has ended survives all this", function()
     local gone = spawnGone "/gone"
     local bytes = IsolateCluster.encode(gone)

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "core/cluster.h"
+#include "core/outsiders.h"
 #include "failing.h"
 #include "test_body.h"
 
@@ -248,6 +249,19 @@ static void is_found_by_its_path_until_it_is_closed(void) {
   CHECK(strcmp(ic_ref_path(ic_port_ref(port)), "/ports/1") == 0);
   ic_port_close(port);
   CHECK(open_at("port") == NULL);
+  tear_down();
+}
+
+static void is_found_by_its_id_where_it_has_no_path(void) {
+  set_up();
+  ic_port *port = open_at(NULL);
+  ic_ref *ref = ic_ref_hold(ic_port_ref(port));
+  ic_isolate *found = ic_outsiders_find(ref->id);
+  CHECK(found == ref);
+  ic_isolate_release(found);
+  ic_port_close(port);
+  CHECK(!ic_outsiders_find(ref->id));
+  ic_ref_release(ref);
   tear_down();
 }
 
@@ -565,6 +579,7 @@ int main(void) {
   RUN(is_gone_once_it_is_closed);
   RUN(closes_while_messages_come);
   RUN(is_found_by_its_path_until_it_is_closed);
+  RUN(is_found_by_its_id_where_it_has_no_path);
   RUN(is_not_waited_for);
   RUN(what_waits_is_given_after_a_shutdown_then_down);
   RUN(a_shutdown_ends_a_wait_for_ever);

@@ -21,6 +21,7 @@
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
 #include "binding/value_scratch.h"
+#include "core/outsiders.h"
 
 // --- The bundled code -------------------------------------------------------
 
@@ -399,7 +400,10 @@ static int free_host(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, 1);
   ic_isolate *isolate = body->base.isolate;
   body->running = NULL;
-  if (isolate) ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  if (isolate) {
+    ic_outsiders_leave(isolate);
+    ic_message_free_chain(ic_mailbox_close(&isolate->mailbox));
+  }
   ic_body_fini(body);
   ic_scheduler_adopt(NULL);
   ic_isolate_release(isolate);
@@ -422,6 +426,7 @@ static ic_lua_body *push_host_body(lua_State *L) {
     luaL_error(L, "not enough memory for a host script");
   }
   body->base.isolate->body = &body->base;
+  ic_outsiders_enter(body->base.isolate);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
   return body;

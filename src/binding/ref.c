@@ -8,6 +8,7 @@
 #include "binding/module.h"
 #include "binding/request.h"
 #include "core/escape.h"
+#include "core/outsiders.h"
 #include "core/path.h"
 #include "core/ref.h"
 
@@ -121,7 +122,8 @@ static ic_status encode_ref(void *context, lua_State *L, int index,
 }
 
 // The isolate that a ref's bytes name, counted: from the message that they came
-// in, from the cluster, or, if nobody knows it any more, one that has ended.
+// in, from the cluster, from those that have no path, or, if nobody knows it any
+// more, one that has ended.
 static ic_isolate *resolve(const ic_message *message, uint64_t key, uint64_t id,
                            const char *path) {
   ic_isolate *isolate = message ? ic_ref_in_message(message, id) : NULL;
@@ -134,6 +136,9 @@ static ic_isolate *resolve(const ic_message *message, uint64_t key, uint64_t id,
     ic_cluster_release(cluster);
   }
   if (isolate && isolate->id == id) return isolate;
+  ic_isolate_release(isolate);
+  isolate = ic_outsiders_find(id);
+  if (isolate && isolate->cluster_key == key) return isolate;
   ic_isolate_release(isolate);
   if (ic_isolate_new(path, &isolate) != IC_OK) return NULL;
   ic_mailbox_close(&isolate->mailbox);

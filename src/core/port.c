@@ -12,6 +12,7 @@
 #include "core/cluster.h"
 #include "core/dead_letters.h"
 #include "core/death.h"
+#include "core/outsiders.h"
 
 typedef struct monitored monitored;
 
@@ -187,7 +188,10 @@ static ic_status open_port(ic_cluster *cluster, const ic_port_options *options,
     status = ic_thread_start(&port->thread, IC_THREAD_STACK_BYTES,
                              call_for_each, port);
   }
-  if (status == IC_OK) return IC_OK;
+  if (status == IC_OK) {
+    if (!options->path) ic_outsiders_enter(port->isolate);
+    return IC_OK;
+  }
   ic_dead_letters_drop(registry, port->isolate,
                        ic_mailbox_close(&port->isolate->mailbox));
   ic_registry_remove(registry, port->isolate, "error", NULL);
@@ -219,6 +223,7 @@ ic_status ic_port_open(ic_cluster *cluster, const ic_port_options *options,
 void ic_port_close(ic_port *port) {
   if (!port) return;
   ic_isolate *isolate = port->isolate;
+  ic_outsiders_leave(isolate);
   ic_message *left = ic_mailbox_close(&isolate->mailbox);
   if (port->receive) {
     ic_isolate_condemn(isolate, IC_REASON_KILLED);
