@@ -337,6 +337,18 @@ describe("An isolate with limits", function()
     end
   end)
 
+  it("stays not at its limit of memory, where it catches the error", function()
+    local stop = runBesideWitnesses(function(context)
+      local kept = {}
+      local function hoard() while true do kept[#kept + 1] = {} end end
+      context:onMessage(function() pcall(hoard) end)
+      context.isolateRef:send "once"
+    end, { memory = "4MB" })
+
+    assert.equal("memory", stop.reason)
+    assert.matches("over its limit of 4 MB of memory", stop.text)
+  end)
+
   it("may make garbage without end", function()
     local ref = assert(cluster:spawnIsolate("/tidy", function(context)
       context:onMessage(function(_, message)

@@ -695,6 +695,7 @@ typedef struct {
 static int protected_end(lua_State *L) {
   const turn *self = lua_touserdata(L, 1);
   end_turn(self->body, L, self->co, self->status);
+  ic_ending_review(self->body, L);
   look_for_end(self->body, L);
   return 0;
 }
@@ -733,7 +734,8 @@ static void run_turn(ic_lua_body *body) {
   body->running = body->L;
   begin_turn(body);
   if (self.co) self.status = resume_dispatcher(body, body->L, self.co);
-  bool is_over = self.co && self.status == LUA_OK && !body->stopping;
+  bool is_over = self.co && self.status == LUA_OK && !body->stopping &&
+                 !body->is_over_memory;
   if (is_over && !ic_body_is_killed(body) && lives_on(body, body->L)) {
     pay_sender(body);
   } else {

@@ -3,8 +3,9 @@
 // Memory. An arena calls before it grows beyond a threshold. The next step of the
 // code then collects all garbage. Where that helps, the next threshold is half way
 // to the limit; else the code gets an error, and the next threshold is half way to
-// the hard limit. There the allocator leaves the code: Lua is never told that there
-// is no memory, as it does not always survive that (5.4.4).
+// the hard limit. Where it is past the limit still when the turn is over, the isolate
+// ends. At the hard limit the allocator leaves the code: Lua is never told that there is
+// no memory, as it does not always survive that (5.4.4).
 
 #include "binding/ending.h"
 
@@ -226,6 +227,31 @@ static size_t outside_bytes(void *context) {
   return ic_weight_outside_bytes(&body->base.isolate->mailbox);
 }
 
+// Collects all garbage, and sets the next threshold; false: it is past its limit all
+// the same.
+static bool recover(ic_lua_body *body, lua_State *L) {
+  const ic_limits *limits = &body->base.isolate->limits;
+  size_t soft = ic_limits_soft_bytes(limits);
+  lua_gc(L, LUA_GCCOLLECT);
+  ic_arena_tidy(body->arena);
+  ic_ending_weigh(body);
+  size_t held = ic_arena_held_bytes(body->arena) + outside_bytes(body);
+  body->is_over_memory = held + STEP_MIN >= soft;
+  size_t next = half_way(
+      held, body->is_over_memory ? ic_limits_hard_bytes(limits) : soft);
+  if (!body->is_over_memory && next > soft) next = soft;
+  ic_arena_set_threshold(body->arena, next);
+  return !body->is_over_memory;
+}
+
+void ic_ending_review(ic_lua_body *body, lua_State *L) {
+  if (!body->is_over_memory || body->stopping || ic_body_is_killed(body))
+    return;
+  if (!recover(body, L)) {
+    ic_isolate_condemn(body->base.isolate, IC_REASON_MEMORY);
+  }
+}
+
 // The hook of a code whose memory is at its threshold.
 static void relieve(lua_State *L, lua_Debug *activation) {
   (void)activation;
@@ -233,22 +259,9 @@ static void relieve(lua_State *L, lua_Debug *activation) {
   if (body->pressed != L) lua_sethook(L, NULL, 0, 0);
   restore_hook(body);
   const ic_limits *limits = &body->base.isolate->limits;
-  size_t soft = ic_limits_soft_bytes(limits);
-  lua_gc(L, LUA_GCCOLLECT);
-  ic_arena_tidy(body->arena);
-  ic_ending_weigh(body);
-  size_t held = ic_arena_held_bytes(body->arena) + outside_bytes(body);
-  if (held + STEP_MIN < soft) {
-    size_t next = half_way(held, soft);
-    ic_arena_set_threshold(body->arena, next < soft ? next : soft);
-    body->is_over_memory = false;
-    return;
-  }
-  ic_arena_set_threshold(body->arena,
-                         half_way(held, ic_limits_hard_bytes(limits)));
+  if (recover(body, L)) return;
   char bytes[32];
   describe_bytes(limits->memory_bytes, bytes);
-  body->is_over_memory = true;
   luaL_where(L, 0);  // a hook is no level of its own
   lua_pushfstring(L, "not enough memory: the isolate is at its limit of %s",
                   bytes);

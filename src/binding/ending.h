@@ -42,6 +42,10 @@ void ic_ending_weigh(ic_lua_body *body);
 // How many bytes more than its state has its limit allows; SIZE_MAX: there is none.
 size_t ic_ending_room(const ic_lua_body *body);
 
+// The turn is over: where the code has had an error for its memory, and is past its
+// limit still, the isolate ends. Stack: [-0, +0]. May raise, in a finalizer's place.
+void ic_ending_review(ic_lua_body *body, lua_State *L);
+
 // Ends the isolate here if its stack is nearly at its end.
 void ic_ending_check_stack(ic_lua_body *body);
 
