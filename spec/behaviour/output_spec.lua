@@ -93,6 +93,36 @@ describe("the lines of many isolates", function()
     end)
   end
 
+  it("have nothing of a script that has its stream buffered", function()
+    local result = command.run [[
+      local cluster = require "isolate_cluster".singleNode()
+      local function write(context)
+        if context:property "buffers" then io.stdout:setvbuf("full", 1000) end
+        local path = context.path
+        io.write(path, " line\n", path, " part")
+        context:onMessage(function(value, message)
+          io.write(value, "\n")
+          if value == "end" then context:shutdownIsolate() end
+          message:reply(true)
+        end)
+      end
+      local buffering = cluster:spawnIsolate("/b", write, { buffers = true })
+      local plain = cluster:spawnIsolate("/a", write)
+      buffering:request "more"
+      plain:request "more"
+      plain:request "end"
+      cluster:settle()
+      buffering:request "end"
+      cluster:wait()
+    ]]
+
+    local lines = {}
+    for line in result.stdout:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    table.sort(lines)
+    assert.same({ "/a line", "/a partmore", "/b line", "/b partmore", "end",
+      "end" }, lines)
+  end)
+
   it("are whole in a file", function()
     local run = command.start(SCRIPT:format(WRITERS["by io.write in parts"]),
       { stdout = "output" })

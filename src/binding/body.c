@@ -31,6 +31,8 @@ enum { MESSAGES_PER_CLOCK = 64 };
 // After so many calls without a wait an isolate lets others have their turn.
 enum { CALLS_PER_TURN = 256 };
 
+_Static_assert(sizeof(ic_lua_body) <= 2048, "an arena gives the next one 2560");
+
 // --- The queue --------------------------------------------------------------
 
 static void append(ic_message ***end, ic_message *chain) {

@@ -135,6 +135,7 @@ static void note_foreign(ic_lua_body *body);
 
 static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
   ic_escape escape;
+  ic_output *outer = ic_output_enter(&body->output);
   ic_escape_enter(&escape, body->base.isolate);
   if (body->has_foreign_code) note_foreign(body);
   bool is_whole = sigsetjmp(escape.place, 0) == 0;
@@ -144,6 +145,7 @@ static bool run_escapable(ic_lua_body *body, void (*part)(ic_lua_body *body)) {
     ic_escape_land();
   }
   ic_escape_leave(&escape);
+  ic_output_enter(outer);
   return is_whole;
 }
 

@@ -477,6 +477,7 @@ ic_host *ic_module_adopt(lua_State *L) {
   ic_process_install(L);
   ic_lua_body *body = host_body(L);
   body->output.out.file = stdout;
+  body->output.out.is_own = true;
   ic_output_install_print(L, &body->output.out);
   body->running = L;
   ic_scheduler_adopt(body->base.isolate);

@@ -1,7 +1,10 @@
 // output.c - a stream of Lua's io library whose bytes come to write_lines().
 //
 // glibc's fopencookie gives a FILE, so every function of the io library works
-// on it as on the real stdout.
+// on it as on the real stdout. The process has one FILE for the stdout of all
+// isolates, and one for their stderr: they have no buffer, so there is nothing of
+// an isolate in them, and what is written goes to the one whose code the thread
+// runs. A script that sets how its stream is buffered gets a FILE of its own.
 
 #include "binding/output.h"
 
@@ -72,8 +75,69 @@ static ssize_t write_lines(void *cookie, const char *bytes, size_t size) {
   return (ssize_t)size;
 }
 
+// --- The FILEs ----------------------------------------------------------------
+
+// Of the isolate whose code the thread runs.
+static _Thread_local ic_output *current;
+
+ic_output *ic_output_enter(ic_output *output) {
+  ic_output *outer = current;
+  current = output;
+  return outer;
+}
+
+static struct {
+  ic_mutex mutex;
+  FILE *files[2];  // guard: mutex; by ic_captured_kind, once they are made
+} shared = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
+
+static ssize_t write_out(void *cookie, const char *bytes, size_t size) {
+  (void)cookie;
+  if (current) return write_lines(&current->out, bytes, size);
+  return (ssize_t)fwrite(bytes, 1, size,
+                         stdout);  // a thread of the script's own
+}
+
+static ssize_t write_err(void *cookie, const char *bytes, size_t size) {
+  (void)cookie;
+  if (current) return write_lines(&current->err, bytes, size);
+  return (ssize_t)fwrite(bytes, 1, size, stderr);
+}
+
+// Unbuffered: it is we who keep a line's parts together, and an exit() of the
+// process flushes every FILE, on a thread that is not the stream's. NULL: no memory.
+static FILE *new_file(ic_output_stream *stream,
+                      cookie_write_function_t *write) {
+  FILE *file =
+      fopencookie(stream, "w", (cookie_io_functions_t){.write = write});
+  if (file) setvbuf(file, NULL, _IONBF, 0);
+  return file;
+}
+
+static FILE *shared_file(ic_captured_kind kind) {
+  FILE **file = &shared.files[kind];
+  ic_mutex_lock(&shared.mutex);
+  if (!*file) {
+    *file = new_file(NULL, kind == IC_CAPTURED_OUTPUT ? write_out : write_err);
+  }
+  FILE *found = *file;
+  ic_mutex_unlock(&shared.mutex);
+  return found;
+}
+
+static void set_file(lua_State *L, ic_output_stream *stream, FILE *file) {
+  if (!file) luaL_error(L, "not enough memory for a stream");
+  stream->file = stream->handle->f = file;
+}
+
+static void make_own(lua_State *L, ic_output_stream *stream) {
+  if (stream->is_own) return;
+  set_file(L, stream, new_file(stream, write_lines));
+  stream->is_own = true;
+}
+
 static void let_go(ic_output_stream *stream) {
-  fflush(stream->file);
+  if (stream->is_own) fflush(stream->file);
   if (stream->size > 0) emit(stream, NULL, 0);
   if (fflush(stream->target) != 0 && errno == EPIPE) {
     ic_thread_admit_broken_pipe();
@@ -83,7 +147,7 @@ static void let_go(ic_output_stream *stream) {
 static void close_stream(ic_output_stream *stream) {
   if (!stream->file) return;
   let_go(stream);
-  fclose(stream->file);
+  if (stream->is_own) fclose(stream->file);
   free(stream->line);
   *stream = (ic_output_stream){0};
 }
@@ -106,7 +170,7 @@ static int keep_open(lua_State *L) {
 
 // print(...), but the whole line is written in one piece.
 static int print(lua_State *L) {
-  const ic_output_stream *stream = lua_touserdata(L, lua_upvalueindex(1));
+  ic_output_stream *stream = lua_touserdata(L, lua_upvalueindex(1));
   int count = lua_gettop(L);
   luaL_Buffer line;
   luaL_buffinit(L, &line);
@@ -119,7 +183,11 @@ static int print(lua_State *L) {
   luaL_pushresult(&line);
   size_t size;
   const char *bytes = lua_tolstring(L, -1, &size);
-  fwrite(bytes, 1, size, stream->file);
+  if (stream->is_own) {
+    fwrite(bytes, 1, size, stream->file);
+  } else {
+    write_lines(stream, bytes, size);
+  }
   return 0;
 }
 
@@ -147,11 +215,24 @@ static int flush(lua_State *L) {
   return lua_gettop(L);
 }
 
-// Replaces [name] in the table on the top by flush over the old function.
-static void wrap_flush(lua_State *L, ic_output *output, const char *name) {
+// file:setvbuf(...): as the io library's, which is the second upvalue.
+static int set_buffer(lua_State *L) {
+  ic_output *output = lua_touserdata(L, lua_upvalueindex(1));
+  const luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  if (stream == output->out.handle) make_own(L, &output->out);
+  if (stream == output->err.handle) make_own(L, &output->err);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+// Replaces [name] in the table on the top by [function] over the old one.
+static void wrap(lua_State *L, ic_output *output, const char *name,
+                 lua_CFunction function) {
   lua_pushlightuserdata(L, output);
   lua_getfield(L, -2, name);
-  lua_pushcclosure(L, flush, 2);
+  lua_pushcclosure(L, function, 2);
   lua_setfield(L, -2, name);
 }
 
@@ -164,16 +245,6 @@ static void push_stream(lua_State *L, ic_output_stream *stream, FILE *target,
   *stream->handle = (luaL_Stream){.closef = keep_open};
   stream->target = target;
   luaL_setmetatable(L, LUA_FILEHANDLE);
-}
-
-static void open_stream(lua_State *L, ic_output_stream *stream) {
-  cookie_io_functions_t functions = {.write = write_lines};
-  stream->file = fopencookie(stream, "w", functions);
-  if (!stream->file) luaL_error(L, "not enough memory for a stream");
-  // Unbuffered: it is we who keep a line's parts together, and an exit() of the
-  // process flushes every FILE, on a thread that is not the stream's.
-  setvbuf(stream->file, NULL, _IONBF, 0);
-  stream->handle->f = stream->file;
 }
 
 void ic_output_install_print(lua_State *L, ic_output_stream *stream) {
@@ -192,11 +263,12 @@ void ic_output_install(ic_output *output, lua_State *L) {
   ic_output_install_print(L, &output->out);
   push_stream(L, &output->err, stderr, IC_CAPTURED_ERRORS);
   lua_setfield(L, -2, "stderr");
-  wrap_flush(L, output, "flush");
+  wrap(L, output, "flush", flush);
   lua_pop(L, 1);
   luaL_getmetatable(L, LUA_FILEHANDLE);
   lua_getfield(L, -1, "__index");
-  wrap_flush(L, output, "flush");
+  wrap(L, output, "flush", flush);
+  wrap(L, output, "setvbuf", set_buffer);
   lua_pop(L, 2);
 }
 
@@ -204,6 +276,6 @@ void ic_output_open(ic_output *output, lua_State *L, ic_capture *capture,
                     const char *path) {
   output->out.capture = output->err.capture = capture;
   output->out.path = output->err.path = path;
-  open_stream(L, &output->out);
-  open_stream(L, &output->err);
+  set_file(L, &output->out, shared_file(IC_CAPTURED_OUTPUT));
+  set_file(L, &output->err, shared_file(IC_CAPTURED_ERRORS));
 }

@@ -1,8 +1,8 @@
 // output.h - an isolate's stdout and stderr: whole lines, never mixed.
 //
-// Each state has two C streams of its own. What Lua code writes to them is kept
-// until its line is complete, and then goes to the process's stream in one
-// piece. A flush, or the end of the isolate, lets an unfinished line go too.
+// What Lua code writes to its streams is kept until its line is complete, and then
+// goes to the process's stream in one piece. A flush, or the end of the isolate, lets
+// an unfinished line go too.
 //
 // Threads: the isolate's. Memory: ic_output_fini closes both.
 
@@ -10,6 +10,7 @@
 #define IC_OUTPUT_H
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "core/capture.h"
@@ -20,6 +21,7 @@ typedef struct {
   FILE *target;         // the process's stream
   ic_capture *capture;  // takes what comes in its place; NULL: none
   ic_captured_kind kind;
+  bool is_own;       // [file] is; else it is that of all isolates
   const char *path;  // the isolate's
   char *line;        // the beginning of a line that is not complete
   size_t size;
@@ -41,6 +43,10 @@ void ic_output_install(ic_output *output, lua_State *L);
 // Stack: [-0, +0]. Raises where there is no memory.
 void ic_output_open(ic_output *output, lua_State *L, ic_capture *capture,
                     const char *path);
+
+// From now on, what the calling thread writes to the streams of isolates is of
+// [output]; NULL: of none. Returns what it was.
+ic_output *ic_output_enter(ic_output *output);
 
 // Makes print write whole lines to the file of [stream], which outlives the
 // state.
