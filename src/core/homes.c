@@ -21,6 +21,7 @@
 enum {
   HUGE_BYTES = 2 << 20,
   SLAB_FIRST = 2,
+  HUGE_FROM = 16,  // homes; of more, most are soon in the next page
   SLAB_MAX = HUGE_BYTES / IC_HOME_BYTES
 };
 
@@ -104,10 +105,10 @@ static void *take_locked(void) {
   return home;
 }
 
-// As many as there are already, within limits.
+// As many as there are already; from some number on as many as can be.
 static unsigned next_count(size_t mapped_count) {
   if (mapped_count < SLAB_FIRST) return SLAB_FIRST;
-  return mapped_count < SLAB_MAX ? (unsigned)mapped_count : SLAB_MAX;
+  return mapped_count < HUGE_FROM ? (unsigned)mapped_count : SLAB_MAX;
 }
 
 void *ic_home_take(void) {
