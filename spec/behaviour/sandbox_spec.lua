@@ -288,6 +288,86 @@ describe("A sandboxed isolate", function()
   end)
 end)
 
+describe("A sandboxed isolate's limits", function()
+  local probe, cluster, ends
+
+  before_each(function()
+    probe = Probe.new()
+    cluster, ends = probe.cluster, {}
+    cluster.onIsolateDown:listen(function(ref, reason, err)
+      ends[ref.path] = { reason = reason, text = err and err.message }
+    end)
+  end)
+
+  after_each(function() probe:close() end)
+
+  -- How the isolate at this path ends.
+  local function endOf(path)
+    local deadline = os.time() + 60
+    while not ends[path] and os.time() < deadline do cluster:wait(0.01) end
+    return assert(ends[path], path .. " has not ended")
+  end
+
+  local HOARD = [[
+    local t = {}
+    for i = 1, math.huge do t[i] = ("x"):rep(10000) .. i end]]
+
+  -- What becomes of a child that a confined isolate with these limits spawns
+  -- with others.
+  local function endOfChild(child, limits, wanted)
+    limits.sandbox = "safe"
+    assert(cluster:spawnIsolate("/parent", function(context)
+      local properties = context.properties
+      assert(context:spawnIsolate("/parent/child", load(properties.child), nil,
+        properties.wanted))
+      context:onMessage(function() end)
+    end, { child = child, wanted = wanted }, limits))
+    return endOf "/parent/child"
+  end
+
+  it("are 64 MB of memory where nothing is said", function()
+    assert(cluster:spawnIsolate("/hoard", load(HOARD), nil,
+      { sandbox = "safe" }))
+
+    local stop = endOf "/hoard"
+
+    assert.equal("memory", stop.reason)
+    assert.matches("limit of 64 MB", stop.text, 1, true)
+  end)
+
+  it("are 64 MB of memory where it is to have none", function()
+    assert(cluster:spawnIsolate("/hoard", load(HOARD), nil,
+      { sandbox = "safe", memory = false }))
+
+    assert.matches("limit of 64 MB", endOf "/hoard".text, 1, true)
+  end)
+
+  for name, wanted in pairs { nothing = {}, ["no limit"] = { memory = false },
+    ["1 GB"] = { memory = "1GB" } } do
+    it("are its children's where for them is said: " .. name, function()
+      local stop = endOfChild(HOARD, { memory = "4MB" }, wanted)
+
+      assert.equal("memory", stop.reason)
+      assert.matches("limit of 4 MB", stop.text, 1, true)
+    end)
+  end
+
+  it("are its children's, however much time is wanted for them", function()
+    local stop = endOfChild("while true do end", { cpu = 0.05 },
+      { cpu = false })
+
+    assert.equal("cpu", stop.reason)
+    assert.matches("limit of 0.05 s", stop.text, 1, true)
+  end)
+
+  it("may be less for its children", function()
+    local stop = endOfChild(HOARD, { memory = "64MB" }, { memory = "4MB" })
+
+    assert.equal("memory", stop.reason)
+    assert.matches("limit of 4 MB", stop.text, 1, true)
+  end)
+end)
+
 describe("The option sandbox", function()
   local cluster
 

@@ -1,6 +1,6 @@
 // failing_test.c - C programs whose allocations fail, every one in turn: each one
-// alone, and all from each one on. Nothing may crash, hang or be left; that nothing leaks is
-// for AddressSanitizer to see.
+// alone, and all from each one on. Nothing may crash, hang or be left; that nothing
+// leaks is for AddressSanitizer to see.
 
 #include <lauxlib.h>
 #include <lua.h>
