@@ -11,8 +11,8 @@
 // sizes are found out for all of them in one pass when the first is met, so
 // that no table must grow key by key.
 //
-// On Lua's stack, above what the caller has: the marked values (nil until there
-// is one), then each open array's or map's table, and a map's key at hand.
+// On Lua's stack, above what the caller has: the table of the marked values, once
+// there is one, then each open array's or map's table, and a map's key at hand.
 
 #include "binding/decoder.h"
 
@@ -43,27 +43,8 @@ static outcome read_simple(ic_decoder *d, uint64_t simple) {
   return COMPLETE;
 }
 
-// A string in chunks: they are joined in the scratch, all bytes copied twice.
-static outcome read_chunks(ic_decoder *d, ic_codec_kind kind) {
-  ic_buffer *joined = &d->scratch->joined;
-  joined->size = 0;
-  for (;;) {
-    size_t size = 0;
-    bool last;
-    if (ic_codec_read_chunk(&d->at, d->end, kind, &size, &last) != IC_OK) {
-      return ic_decoder_fail_codec(d, d->item);
-    }
-    if (last) break;
-    if (ic_buffer_append(joined, d->at, size) != IC_OK)
-      return ic_decoder_fail_memory(d);
-    d->at += size;
-  }
-  lua_pushlstring(d->L, (const char *)joined->bytes, joined->size);
-  return COMPLETE;
-}
-
 static outcome read_string(ic_decoder *d, const ic_codec_head *head) {
-  if (head->indefinite) return read_chunks(d, head->kind);
+  if (head->indefinite) return ic_decoder_read_chunks(d, head->kind);
   bool there = head->argument <= (size_t)(d->end - d->at);
   if (!there) return ic_decoder_fail_codec(d, d->item);
   const char *bytes = (const char *)d->at;
@@ -91,7 +72,8 @@ static void add_pending_mark(ic_decoder *d) {
 // Above a frame's table, at most: its key, a value, its copy; the hook's 16.
 enum { STACK_SLOTS = 24 };
 
-static decode_frame *push_frame(ic_decoder *d, decode_form form) {
+// A frame whose fields are not set.
+static decode_frame *push_frame(ic_decoder *d) {
   ic_value_list *list = &d->scratch->decode_frames;
   if (ic_value_scratch_reserve(list, d->frames + 1, sizeof(decode_frame)) !=
       IC_OK) {
@@ -99,15 +81,13 @@ static decode_frame *push_frame(ic_decoder *d, decode_form form) {
     return NULL;
   }
   d->frames++;
-  decode_frame *frame = innermost(d);
-  *frame = (decode_frame){.form = (uint8_t)form};
-  return frame;
+  return innermost(d);
 }
 
 static outcome open_object(ic_decoder *d) {
-  decode_frame *frame = push_frame(d, TAG);
+  decode_frame *frame = push_frame(d);
   if (!frame) return FAILED;
-  frame->marks = d->pending;
+  *frame = (decode_frame){.form = TAG, .marks = d->pending};
   d->pending.count = 0;
   d->owed++;
   return OPEN;
@@ -131,20 +111,6 @@ static outcome read_tag(ic_decoder *d, uint64_t tag) {
   return OPEN;
 }
 
-// The pairs of a map of indefinite length.
-static outcome find_pairs(ic_decoder *d, size_t *pairs) {
-  ic_codec_sizes *sizes = &d->scratch->sizes;
-  if (d->maps == 0) {
-    const uint8_t *at = d->start;
-    sizes->count = 0;
-    ic_status status = ic_codec_check(&at, d->end, sizes);
-    if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
-    if (status != IC_OK) return ic_decoder_fail_codec(d, at);
-  }
-  *pairs = sizes->items[d->maps++];
-  return COMPLETE;
-}
-
 // How many items or pairs an array or map has, as far as is known; the bytes
 // for them are there, and owed from now on.
 static outcome claim(ic_decoder *d, const ic_codec_head *head, size_t *count) {
@@ -152,7 +118,7 @@ static outcome claim(ic_decoder *d, const ic_codec_head *head, size_t *count) {
   bool map = head->kind == IC_CODEC_MAP;
   if (head->indefinite) {
     d->owed++;  // the break
-    return map ? find_pairs(d, count) : COMPLETE;
+    return map ? ic_decoder_find_pairs(d, count) : COMPLETE;
   }
   size_t left = (size_t)(d->end - d->at);
   size_t free = left > d->owed ? left - d->owed : 0;
@@ -240,15 +206,19 @@ static outcome put_key(ic_decoder *d, decode_frame *frame) {
   return OPEN;
 }
 
-// Both: COMPLETE when the array or map is complete by it.
-static outcome put_pair(ic_decoder *d, decode_frame *frame) {
-  if (lua_isnil(d->L, -1)) {
+static inline void set_pair(ic_decoder *d, decode_frame *frame, bool is_nil) {
+  if (is_nil) {
     lua_pop(d->L, 1);
     lua_pushlightuserdata(d->L, ABSENT);
     frame->has_nils = true;
   }
   lua_rawset(d->L, -3);
   frame->has_key = false;
+}
+
+// Both: COMPLETE when the array or map is complete by it.
+static outcome put_pair(ic_decoder *d, decode_frame *frame) {
+  set_pair(d, frame, lua_isnil(d->L, -1));
   if (frame->indefinite || --frame->left > 0) return OPEN;
   close_container(d);
   return COMPLETE;
@@ -290,8 +260,8 @@ static outcome put_value(ic_decoder *d) {
 // --- What is flat ----------------------------------------------------------
 //
 // Most arrays and maps begin with numbers and short strings, and many hold
-// nothing else: these are put in place here, without the round by put_value.
-// At the first item of another kind all is left as that round expects it.
+// nothing else: these are put in place here, without a frame and the round by
+// put_value. At the first item of another kind that frame is as the round expects.
 
 enum { FLAT_PAIRS = 16, FLAT_KEY_SIZE = 23 };
 
@@ -349,7 +319,6 @@ static outcome read_flat_items(ic_decoder *d, decode_frame *frame) {
     lua_rawseti(d->L, -2, (lua_Integer)++frame->done);
     frame->left--;
   }
-  close_container(d);
   return COMPLETE;
 }
 
@@ -374,6 +343,11 @@ static bool is_among(const char *key, const char *const *keys, size_t count) {
   return false;
 }
 
+// Null and undefined.
+static inline bool is_nil_item(const uint8_t *item) {
+  return *item == 0xf6 || *item == 0xf7;
+}
+
 static outcome read_flat_pairs(ic_decoder *d, decode_frame *frame) {
   const char *keys[FLAT_PAIRS];
   if (frame->pairs > FLAT_PAIRS) return OPEN;
@@ -386,9 +360,11 @@ static outcome read_flat_pairs(ic_decoder *d, decode_frame *frame) {
     frame->has_key = true;
     outcome result = read_if_scalar(d);
     if (result != COMPLETE) return result;
-    if (put_pair(d, frame) == COMPLETE) return COMPLETE;
+    set_pair(d, frame, is_nil_item(d->item));
+    frame->left--;
   }
-  return OPEN;
+  if (frame->has_nils) remove_absent(d->L);
+  return COMPLETE;
 }
 
 static outcome open_container(ic_decoder *d, const ic_codec_head *head) {
@@ -397,19 +373,30 @@ static outcome open_container(ic_decoder *d, const ic_codec_head *head) {
   if (d->depth >= IC_CODEC_DEPTH) {
     return ic_decoder_fail_range(d, "arrays and maps nested deeper than 10000");
   }
-  if (!lua_checkstack(d->L, STACK_SLOTS)) return ic_decoder_fail_memory(d);
+  // The root's were asked for at the very beginning.
+  if (d->depth > 0 && !lua_checkstack(d->L, STACK_SLOTS)) {
+    return ic_decoder_fail_memory(d);
+  }
   if (claim(d, head, &count) == FAILED) return FAILED;
   lua_createtable(d->L, map ? 0 : room(count), map ? room(count) : 0);
   set_pending_marks(d);
   if (count == 0 && !head->indefinite) return COMPLETE;
-  decode_frame *frame = push_frame(d, map ? MAP : ARRAY);
+  decode_frame flat = {.indefinite = head->indefinite, .left = count};
+  outcome result = OPEN;
+  if (map) {
+    flat.form = MAP;
+    flat.pairs = count;
+    if (!head->indefinite) result = read_flat_pairs(d, &flat);
+  } else {
+    flat.form = ARRAY;
+    if (!head->indefinite) result = read_flat_items(d, &flat);
+  }
+  if (result != OPEN) return result;
+  decode_frame *frame = push_frame(d);
   if (!frame) return FAILED;
-  frame->indefinite = head->indefinite;
-  frame->left = count;
-  if (map) frame->pairs = count;
+  *frame = flat;
   d->depth++;
-  if (head->indefinite) return OPEN;
-  return map ? read_flat_pairs(d, frame) : read_flat_items(d, frame);
+  return OPEN;
 }
 
 // --- Items -----------------------------------------------------------------
@@ -461,12 +448,14 @@ static ic_status decode(lua_State *L, ic_value_scratch *scratch,
     ic_decoder_fail_memory(&d);
     return IC_MEMORY;
   }
-  lua_pushnil(L);
-  bool complete = read_root(&d) == COMPLETE;
-  lua_settop(L, complete ? top + 2 : top);
-  if (complete) lua_replace(L, d.marks);
+  if (read_root(&d) == COMPLETE) {
+    d.status = IC_OK;
+    if (d.has_marks) lua_remove(L, d.marks);
+  } else {
+    lua_settop(L, top);
+  }
   trim(scratch);
-  return complete ? IC_OK : d.status;
+  return d.status;
 }
 
 // --- A decode inside another -----------------------------------------------

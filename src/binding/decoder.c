@@ -1,4 +1,5 @@
-// decoder.c - refusals, and the values that a later item may refer to.
+// decoder.c - refusals, the values that a later item may refer to, and items that
+// are read apart.
 
 #include "binding/decoder.h"
 
@@ -45,9 +46,10 @@ outcome ic_decoder_fail_range(ic_decoder *d, const char *what) {
 
 void ic_decoder_set_marks(ic_decoder *d, mark_run run) {
   lua_State *L = d->L;
-  if (lua_isnil(L, d->marks)) {
+  if (!d->has_marks) {
     lua_newtable(L);
-    lua_replace(L, d->marks);
+    lua_insert(L, d->marks);
+    d->has_marks = true;
   }
   for (size_t i = 1; i <= run.count; i++) {
     lua_pushvalue(L, -1);
@@ -72,8 +74,8 @@ outcome ic_decoder_read_reference(ic_decoder *d) {
     return ic_decoder_fail_malformed(
         d, "a reference to what was not marked before");
   }
-  int type = LUA_TNIL;  // of the list: no value was marked yet
-  if (lua_istable(d->L, d->marks)) {
+  int type = LUA_TNIL;
+  if (d->has_marks) {
     type = lua_rawgeti(d->L, d->marks, (lua_Integer)head.argument + 1);
   }
   if (type == LUA_TNIL) {
@@ -84,6 +86,39 @@ outcome ic_decoder_read_reference(ic_decoder *d) {
     lua_pop(d->L, 1);
     lua_pushnil(d->L);
   }
+  return COMPLETE;
+}
+
+// --- Items that are read apart ------------------------------------------------
+
+outcome ic_decoder_read_chunks(ic_decoder *d, ic_codec_kind kind) {
+  ic_buffer *joined = &d->scratch->joined;
+  joined->size = 0;
+  for (;;) {
+    size_t size = 0;
+    bool last;
+    if (ic_codec_read_chunk(&d->at, d->end, kind, &size, &last) != IC_OK) {
+      return ic_decoder_fail_codec(d, d->item);
+    }
+    if (last) break;
+    if (ic_buffer_append(joined, d->at, size) != IC_OK)
+      return ic_decoder_fail_memory(d);
+    d->at += size;
+  }
+  lua_pushlstring(d->L, (const char *)joined->bytes, joined->size);
+  return COMPLETE;
+}
+
+outcome ic_decoder_find_pairs(ic_decoder *d, size_t *pairs) {
+  ic_codec_sizes *sizes = &d->scratch->sizes;
+  if (d->maps == 0) {
+    const uint8_t *at = d->start;
+    sizes->count = 0;
+    ic_status status = ic_codec_check(&at, d->end, sizes);
+    if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
+    if (status != IC_OK) return ic_decoder_fail_codec(d, at);
+  }
+  *pairs = sizes->items[d->maps++];
   return COMPLETE;
 }
 

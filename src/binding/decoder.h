@@ -44,7 +44,8 @@ typedef struct {
   size_t marked;        // shareables met so far
   mark_run pending;     // those of the next value
   bool tagged;          // behind a tag: an item must follow
-  int marks;            // stack index of the marked values
+  int marks;            // stack index of the marked values,
+  bool has_marks;       // once there is one
   ic_status status;     // why it failed
 } ic_decoder;
 
@@ -78,6 +79,13 @@ void ic_decoder_set_marks(ic_decoder *d, mark_run run);
 
 // Reads the content of a tag 29, a number, and pushes what it refers to.
 outcome ic_decoder_read_reference(ic_decoder *d);
+
+// Reads the content of a string in chunks: they are joined in the scratch, all
+// bytes copied twice.
+outcome ic_decoder_read_chunks(ic_decoder *d, ic_codec_kind kind);
+
+// The pairs of the next map of indefinite length.
+outcome ic_decoder_find_pairs(ic_decoder *d, size_t *pairs);
 
 // Most messages that are no table are read by this, without a decoder: pushes the
 // number, boolean or string that [bytes] are. False, and nothing, for all else.
