@@ -170,9 +170,10 @@ static bool refuse(test_script *script, const ic_message *message) {
 }
 
 // All members have been asked to end, and sleep again.
-static void ask_all(void) {
-  play.on_message = refuse;
+static void ask_all(int64_t every_ms) {
   CHECK(ic_cluster_settle(cluster, PATIENCE_MS) == IC_OK);
+  play.on_message = refuse;
+  play.every_ms = every_ms;
   CHECK(!ic_cluster_refuses_to_end(cluster));
   CHECK(ic_cluster_begin_shutdown(cluster, PATIENCE_MS) == IC_OK);
   CHECK(tally_reaches(&play.gate, MEMBERS));
@@ -181,7 +182,7 @@ static void ask_all(void) {
 
 static void who_does_not_end_refuses_it_once_it_was_asked(void) {
   set_up(false);
-  ask_all();
+  ask_all(0);
   int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
   while (!ic_cluster_refuses_to_end(cluster) && ic_now_ns() < deadline_ns) {
   }
@@ -192,8 +193,7 @@ static void who_does_not_end_refuses_it_once_it_was_asked(void) {
 
 static void who_has_a_time_to_come_may_yet_end(void) {
   set_up(false);
-  play.every_ms = 3600 * 1000;
-  ask_all();
+  ask_all(3600 * 1000);
   ic_mutex_lock(&cluster->registry.mutex);
   cluster->was_asked = true;  // as it is any moment now
   ic_mutex_unlock(&cluster->registry.mutex);
