@@ -84,6 +84,17 @@ describe("an error that nobody catches", function()
     assertWentOn(result)
   end)
 
+  it("shows none of the calls that are not the script's", function()
+    for _, entry in ipairs { HANDLER:format [[ error "deep" ]],
+      [[ error "deep" ]] } do
+      local result = run(entry)
+
+      assert.matches("\nstack traceback:\n\t%[C%]: in function 'error'\n"
+        .. "\t[^\n]*script.lua:%d+: in function <script.lua:%d+>\n$",
+        result.stderr)
+    end
+  end)
+
   it("in a handler behind a wait is told", function()
     local result = run [[
       context:onMessage(function(value)
@@ -356,7 +367,8 @@ describe("an error while something ends:", function()
       cluster:spawnIsolate("/faulty", function(context)
         context.onShutdownRequest = function() error "no" end
       end)
-      print(cluster:shutdown(0.1))
+      cluster:settle()
+      print(cluster:shutdown(2)) -- in which a busy machine comes to ask it
     ]]
 
     assertOneBlock(result, "script.lua:%d+: no")

@@ -4,6 +4,7 @@
 #include "binding/driving.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "binding/body.h"
 #include "binding/ref.h"
@@ -139,11 +140,34 @@ static int exit_now(lua_State *L) {
   return luaL_error(L, "the isolate has called os.exit");
 }
 
+static bool is_ours(const char *line, size_t size) {
+  static const char stripped[] = "\t?: ", c_function[] = "\t[C]: in ?";
+  return strncmp(line, stripped, sizeof stripped - 1) == 0 ||
+         (size == sizeof c_function - 1 &&
+          strncmp(line, c_function, size) == 0);
+}
+
+// How much of a traceback is the script's: at its end is what calls that, which has no
+// lines or names that are of use.
+static size_t size_of_script(const char *text, size_t size) {
+  size_t left = size;
+  for (;;) {
+    const char *newline = memrchr(text, '\n', left);
+    if (!newline || newline[1] != '\t') return size;  // no call is the script's
+    size_t before = (size_t)(newline - text);
+    if (!is_ours(newline + 1, left - before - 1)) return left;
+    left = before;
+  }
+}
+
 // traceback(coroutine, text) -> text with the coroutine's traceback
 static int traceback(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
   luaL_argexpected(L, co, 1, "coroutine");
   luaL_traceback(L, co, luaL_checkstring(L, 2), 0);
+  size_t size;
+  const char *text = lua_tolstring(L, -1, &size);
+  lua_pushlstring(L, text, size_of_script(text, size));
   return 1;
 }
 
