@@ -15,7 +15,7 @@
 #include "binding/context.h"
 #include "binding/ending.h"
 #include "binding/envelope.h"
-#include "binding/letter.h"
+#include "binding/event.h"
 #include "binding/load.h"
 #include "binding/module.h"
 #include "binding/ref.h"
@@ -144,131 +144,6 @@ bool ic_body_push_value(ic_lua_body *body, lua_State *L,
   return status == IC_OK;
 }
 
-static int push_failure(lua_State *L, ic_status status, const char *text) {
-  lua_pushnil(L);
-  lua_pushstring(L, text ? text : ic_status_text(status));
-  lua_pushstring(L, ic_status_name(status));
-  return 3;
-}
-
-static ic_event event_of(ic_message_kind kind) {
-  switch (kind) {
-    case IC_MESSAGE_REPLY:
-      return IC_EVENT_REPLY;
-    case IC_MESSAGE_SPAWNED:
-      return IC_EVENT_SPAWNED;
-    case IC_MESSAGE_ROOM:
-      return IC_EVENT_ROOM;
-    case IC_MESSAGE_UP:
-      return IC_EVENT_UP;
-    case IC_MESSAGE_DOWN:
-      return IC_EVENT_DOWN;
-    case IC_MESSAGE_ENDED:
-      return IC_EVENT_ENDED;
-    case IC_MESSAGE_DEAD:
-      return IC_EVENT_DEAD_LETTER;
-    case IC_MESSAGE_STUCK:
-      return IC_EVENT_STUCK;
-    case IC_MESSAGE_SHUTDOWN:
-      return IC_EVENT_SHUTDOWN;
-    case IC_MESSAGE_COMMAND:
-      return IC_EVENT_COMMAND;
-    case IC_MESSAGE_NODE_EMPTY:
-      return IC_EVENT_EMPTY;
-    case IC_MESSAGE_NODE_DOWN:
-      return IC_EVENT_NODE_DOWN;
-    default:
-      return IC_EVENT_COUNT;
-  }
-}
-
-// Pushes { message =, traceback = } for the error that [ended] ended by, or nil.
-static void push_error(lua_State *L, const ic_isolate *ended) {
-  const ic_error *error = ended->error;
-  if (!error) {
-    lua_pushnil(L);
-    return;
-  }
-  lua_createtable(L, 0, 2);
-  lua_pushlstring(L, error->bytes, error->message_size);
-  lua_setfield(L, -2, "message");
-  lua_pushlstring(L, ic_error_traceback(error), error->traceback_size);
-  lua_setfield(L, -2, "traceback");
-}
-
-// Pushes the ref of who has ended, the reason, and the error or nil.
-static void push_end(ic_lua_body *body, lua_State *L,
-                     const ic_message *message) {
-  luaL_checkstack(L, 8, "an end");
-  ic_lua_ref_push(L, body, message->sender, 0);
-  // Unknown where the isolate is known from bytes alone.
-  lua_pushstring(L, message->reason ? message->reason : "gone");
-  push_error(L, message->sender);
-}
-
-// Pushes what the handler of the event gets; how many values.
-static int push_event(ic_lua_body *body, lua_State *L,
-                      const ic_message *message) {
-  switch (message->kind) {
-    case IC_MESSAGE_REPLY:
-      lua_pushinteger(L, (lua_Integer)message->request);
-      lua_pushinteger(
-          L, message->sender ? (lua_Integer)message->sender->cluster_key : 0);
-      if (message->status != IC_OK) {
-        return 2 + push_failure(L, message->status, message->text);
-      }
-      if (!ic_body_push_value(body, L, message)) {
-        return 2 + push_failure(L, IC_MALFORMED, body->scratch.text);
-      }
-      return 3;
-    case IC_MESSAGE_SPAWNED:
-      lua_pushinteger(L, (lua_Integer)message->request);
-      if (message->status != IC_OK) {
-        return 1 + push_failure(L, message->status, message->text);
-      }
-      ic_lua_ref_push(L, body, message->sender, 0);
-      return 2;
-    case IC_MESSAGE_ROOM:
-      lua_pushinteger(L, (lua_Integer)message->request);
-      if (message->status != IC_OK) {
-        return 1 + push_failure(L, message->status, message->text);
-      }
-      lua_pushboolean(L, 1);
-      return 2;
-    case IC_MESSAGE_UP:
-      ic_lua_ref_push(L, body, message->sender, 0);
-      lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return 2;
-    case IC_MESSAGE_DOWN:
-      push_end(body, L, message);
-      lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return 4;
-    case IC_MESSAGE_ENDED:
-      ic_watching_end(&body->watching, message->request);
-      lua_pushinteger(L, (lua_Integer)message->request);
-      push_end(body, L, message);
-      return 4;
-    case IC_MESSAGE_COMMAND:
-      if (!ic_body_push_value(body, L, message)) lua_pushnil(L);
-      ic_lua_ref_push(L, body, message->reply_to, message->request);
-      return 2;
-    case IC_MESSAGE_STUCK:
-      ic_stuck_push(L, body, message);
-      lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return 2;
-    case IC_MESSAGE_DEAD:
-      ic_letter_push(L, body, message);
-      lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return 2;
-    case IC_MESSAGE_NODE_EMPTY:
-    case IC_MESSAGE_NODE_DOWN:
-      lua_pushinteger(L, (lua_Integer)message->cluster_key);
-      return 1;
-    default:
-      return 0;
-  }
-}
-
 static void pay_sender(ic_lua_body *body) {
   if (body->owed_count == 0) return;
   if (body->doing.sender == body->owed_sender) body->doing.sender = NULL;
@@ -381,7 +256,7 @@ static int push_entry_call(ic_lua_body *body, lua_State *L) {
 static int push_event_call(ic_lua_body *body, lua_State *L) {
   if (take_news_of_requests(body, L)) return -1;
   if (body->current->kind == IC_MESSAGE_START) return push_entry_call(body, L);
-  ic_event event = event_of(body->current->kind);
+  ic_event event = ic_event_of(body->current->kind);
   if (event == IC_EVENT_COUNT) return -1;
   if (body->events[event] == LUA_NOREF) take_unhandled(body, L, event);
   if (body->events[event] == LUA_NOREF) return -1;
@@ -391,7 +266,7 @@ static int push_event_call(ic_lua_body *body, lua_State *L) {
     return -1;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->events[event]);
-  return push_event(body, L, body->current);
+  return ic_event_push(L, body, body->current);
 }
 
 int64_t ic_body_now_ns(const ic_lua_body *body) {
