@@ -248,6 +248,21 @@ static void an_isolate_starts_first_and_misses_nothing_after(void) {
   tear_down();
 }
 
+static void tells_nothing_to_the_condemned(void) {
+  set_up();
+  ic_isolate *condemned = publish("/condemned");
+  CHECK(ic_registry_watch(&registry, condemned, IC_WATCH_DOWN, NULL) == IC_OK);
+  ic_isolate *watcher = start_watching(IC_WATCH_DOWN);
+  ic_isolate_condemn(condemned, IC_REASON_KILLED);
+  end(publish("/a"));
+  CHECK(hears(condemned, ""));
+  CHECK(registry.watcher_count == 1);
+  end(condemned);
+  CHECK(hears(watcher, "-/a done;-/condemned done;"));
+  stop_watching(watcher);
+  tear_down();
+}
+
 static void ends_once(void) {
   set_up();
   ic_isolate *watcher = start_watching(IC_WATCH_DOWN);
@@ -496,6 +511,7 @@ int main(void) {
   RUN(tells_watchers_of_ups_and_downs);
   RUN(does_not_tell_of_what_never_came_up);
   RUN(an_isolate_starts_first_and_misses_nothing_after);
+  RUN(tells_nothing_to_the_condemned);
   RUN(ends_once);
   RUN(each_watcher_hears_up_and_down_in_turns);
   RUN(who_hears_of_a_down_can_have_the_path_at_once);

@@ -136,9 +136,27 @@ static void push_locked(ic_isolate *to, ic_message *message,
   }
 }
 
+static void forget_watcher_locked(ic_registry *registry, ic_watcher *watcher) {
+  ic_isolate *isolate = watcher->isolate;
+  *watcher = registry->watchers[--registry->watcher_count];
+  ic_isolate_release(isolate);  // not its last user: it has not been removed
+}
+
+// Who is condemned runs no code any more, and watches nothing: where very many are
+// ended by force, to tell each of all the others would take the square of that.
+static void forget_condemned_locked(ic_registry *registry) {
+  for (size_t i = registry->watcher_count; i > 0; i--) {
+    ic_watcher *watcher = &registry->watchers[i - 1];
+    if (atomic_load_explicit(&watcher->isolate->killed, memory_order_relaxed)) {
+      forget_watcher_locked(registry, watcher);
+    }
+  }
+}
+
 static void tell_watchers_locked(ic_registry *registry, unsigned watch,
                                  ic_message_kind kind, ic_isolate *subject,
                                  ic_ref_list *sleepers) {
+  forget_condemned_locked(registry);
   for (size_t i = 0; i < registry->watcher_count; i++) {
     if (!(registry->watchers[i].watches & watch)) continue;
     ic_message *event = ic_message_new_event(kind);
@@ -202,10 +220,7 @@ static ic_status watch_locked(ic_registry *registry, ic_isolate *isolate,
   }
   ic_watcher *watcher = &registry->watchers[i - 1];
   watcher->watches = watches;
-  if (watches == 0) {
-    *watcher = registry->watchers[--registry->watcher_count];
-    ic_isolate_release(isolate);  // not its last user: the caller has one
-  }
+  if (watches == 0) forget_watcher_locked(registry, watcher);
   return IC_OK;
 }
 
