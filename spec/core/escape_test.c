@@ -161,7 +161,7 @@ static void overflow(void) {
 }
 
 static void *overflow_on_a_thread(void *argument) {
-  ic_escape_begin_thread(argument);
+  ic_escape_begin_thread(argument, IC_SMALL_STACK_BYTES);
   for (int i = 0; i < 3; i++)
     run_escapable(overflow);
   ic_escape_end_thread();
@@ -185,7 +185,7 @@ static void the_end_of_the_stack_is_left(void) {
 
 static void *measure_room(void *argument) {
   static _Alignas(16) char alternate_stack[IC_ALTERNATE_STACK_BYTES];
-  ic_escape_begin_thread(alternate_stack);
+  ic_escape_begin_thread(alternate_stack, IC_THREAD_STACK_BYTES);
   *(size_t *)argument = ic_escape_stack_room();
   ic_escape_end_thread();
   return NULL;

@@ -2,10 +2,10 @@
 
 #include "binding/sharing.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "binding/value_scratch.h"
+#include "core/block.h"
 
 typedef struct {
   size_t at;      // offset of its head
@@ -69,14 +69,15 @@ static ic_status grow_slots(ic_value_list *slots, uint32_t epoch) {
   size_t capacity = slots->capacity ? slots->capacity * 2 : FIRST_SLOTS;
   ic_value_list grown = {.capacity = capacity,
                          .bytes = capacity * sizeof(slot)};
-  grown.items = calloc(capacity, sizeof(slot));
+  grown.items = ic_block_take(grown.bytes);
   if (!grown.items) return IC_MEMORY;
+  memset(grown.items, 0, grown.bytes);
   const slot *old = slots->items;
   for (size_t i = 0; i < slots->capacity; i++) {
     if (old[i].epoch != epoch) continue;
     *find_slot(&grown, epoch, old[i].table) = old[i];
   }
-  free(slots->items);
+  ic_block_give(slots->items, slots->bytes);
   *slots = grown;
   return IC_OK;
 }

@@ -188,9 +188,9 @@ void ic_escape_handle_faults(void (*on_overflow)(void *owner)) {
   ic_thread_on_fault(on_fault);
 }
 
-void ic_escape_begin_thread(void *alternate_stack) {
+void ic_escape_begin_thread(void *alternate_stack, size_t stack_bytes) {
   ic_thread_use_alternate_stack(alternate_stack, IC_ALTERNATE_STACK_BYTES);
-  ic_stack_get_bounds(&bounds);
+  ic_stack_get_bounds(stack_bytes, &bounds);
 }
 
 void ic_escape_end_thread(void) {

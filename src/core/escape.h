@@ -85,8 +85,9 @@ void ic_escape_set_range(const void *begin, const void *end);
 void ic_escape_handle_faults(void (*on_overflow)(void *owner));
 
 // The calling thread's signal handlers run on [alternate_stack] (alternates.h) from
-// here to there, so that the end of its own stack can be noticed.
-void ic_escape_begin_thread(void *alternate_stack);
+// here to there, so that the end of its own stack, which was made with [stack_bytes],
+// can be noticed.
+void ic_escape_begin_thread(void *alternate_stack, size_t stack_bytes);
 void ic_escape_end_thread(void);
 
 // How many bytes of the thread's stack are left, at most; SIZE_MAX: unknown.

@@ -128,7 +128,7 @@ static void *own_thread(void *argument) {
   ic_isolate *isolate = argument;
   ic_cluster *cluster = isolate->cluster;
   ic_scheduler *scheduler = isolate->scheduler;
-  ic_escape_begin_thread(isolate->alternate_stack);
+  ic_escape_begin_thread(isolate->alternate_stack, IC_THREAD_STACK_BYTES);
   ic_turn_enter(isolate);
   ic_thread_prepare_signals();
   ic_mutex_lock(&scheduler->mutex);

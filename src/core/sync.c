@@ -299,19 +299,17 @@ void ic_thread_use_alternate_stack(void *bytes, size_t size) {
   sigaltstack(&stack, NULL);
 }
 
-void ic_stack_get_bounds(ic_stack_bounds *out) {
-  pthread_attr_t attributes;
-  void *low = NULL;
-  size_t size = 0;
-  *out = (ic_stack_bounds){0};
-  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
-  pthread_attr_getstack(&attributes, &low, &size);
-  pthread_attr_getguardsize(&attributes, &out->guard_bytes);
-  pthread_attr_destroy(&attributes);
-  out->low = (uintptr_t)low;
+// The C library would say it exactly, but takes memory for that, and asks for other
+// things, too. What the thread had on its stack before, some KiB, lies above: so the end
+// that is found is as much too low.
+void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out) {
+  *out = (ic_stack_bounds){
+      .low = (uintptr_t)__builtin_frame_address(0) - stack_bytes,
+      .guard_bytes = IC_STACK_GUARD_BYTES};
 }
 
-// Whether a stack's bounds take in its guard differs between C libraries.
+// The end may be a little too low, and whether it takes in the guard differs between
+// C libraries.
 bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address) {
   return bounds->low != 0 && address >= bounds->low - bounds->guard_bytes &&
          address < bounds->low + bounds->guard_bytes;

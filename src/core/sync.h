@@ -153,12 +153,13 @@ void ic_thread_unblock_signals(void);
 // more.
 void ic_thread_use_alternate_stack(void *bytes, size_t size);
 
-// The calling thread's stack.
+// The calling thread's stack, if that was made with [stack_bytes]; in the thread's
+// function.
 typedef struct {
   uintptr_t low;  // its end; 0: unknown
   size_t guard_bytes;
 } ic_stack_bounds;
-void ic_stack_get_bounds(ic_stack_bounds *out);
+void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out);
 
 // Whether [address] is in the guard behind the stack's end.
 bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address);

@@ -455,7 +455,7 @@ static void end_thread(void *alternate_stack) {
 static void *run_worker(void *argument) {
   ic_worker *self = argument;
   void *alternate_stack = self->alternate_stack;
-  ic_escape_begin_thread(alternate_stack);
+  ic_escape_begin_thread(alternate_stack, IC_THREAD_STACK_BYTES);
   this_worker = self;
   ic_thread_prepare_signals();
   for (;;) {
