@@ -597,7 +597,6 @@ static void end_turn_protected(turn *self) {
 }
 
 void ic_body_count_memory(ic_lua_body *body) {
-  ic_ending_weigh(body);
   uint64_t bytes = body->arena ? ic_arena_bytes(body->arena)
                                : (uint64_t)lua_gc(body->L, LUA_GCCOUNT) * 1024 +
                                      (uint64_t)lua_gc(body->L, LUA_GCCOUNTB);
