@@ -9,7 +9,7 @@ local shell = require "spec.support.shell"
 local CORE_FLOORS = {
   "status", "sync", "alternates", "block", "homes", "arena", "draft", "image",
   "buffer", "capture", "codec", "path", "limits", "escape", "message",
-  "mailbox", "weight", "bound", "isolate", "watch", "wait", "ref",
+  "mailbox", "weight", "family", "bound", "isolate", "watch", "wait", "ref",
   "outsiders", "reader",
   "program", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
   "simulator", "scheduler", "watchdog", "sentry", "ups", "registry",

@@ -35,8 +35,9 @@ local ALLOWED = {
 }
 
 local OPTIONS = { base = true, globals = true, require = true, reach = true,
-  sourceSize = true }
+  sourceSize = true, isolates = true }
 local SOURCE_SIZE = 1024 * 1024
+local ISOLATES = 1000
 
 ---What an isolate's sandbox allows besides ALLOWED.
 ---@class isolate_cluster.Sandbox
@@ -44,6 +45,7 @@ local SOURCE_SIZE = 1024 * 1024
 ---@field require table<string, true> the modules
 ---@field reach string[]? prefixes and paths; nil: all
 ---@field sourceSize integer the most bytes that load takes
+---@field isolates integer how many it may have spawned that live
 
 ---@type isolate_cluster.Sandbox?
 local own  -- this isolate's
@@ -97,6 +99,14 @@ local function readSourceSize(size, level)
     :format(check.describe(size)), level + 1)
 end
 
+local function readIsolates(count, level)
+  if count == nil then return ISOLATES end
+  local most = math.type(count) and math.tointeger(count)
+  if most and most > 0 then return most end
+  error(("option 'isolates' of a sandbox must be a positive integer, got %s")
+    :format(check.describe(count)), level + 1)
+end
+
 local function readGlobals(list, level)
   local set = toSet(list, "globals", level + 1)
   for name in next, set do
@@ -128,6 +138,7 @@ function sandbox.read(option, level)
     require = toSet(option.require, "require", level + 1),
     reach = readReach(option.reach, level + 1),
     sourceSize = readSourceSize(option.sourceSize, level + 1),
+    isolates = readIsolates(option.isolates, level + 1),
   }
 end
 
@@ -168,6 +179,7 @@ function sandbox.meet(a, b)
     require = meetSets(a.require, b.require),
     reach = meetReach(a.reach, b.reach),
     sourceSize = math.min(a.sourceSize, b.sourceSize),
+    isolates = math.min(a.isolates, b.isolates),
   }
 end
 
@@ -336,7 +348,7 @@ function sandbox.apply(bytes, isOption)
   for name in next, _G do rawset(_G, name, nil) end
   for name, value in next, globals do rawset(_G, name, value) end
   closeStrings()
-  core.confine(own.reach)
+  core.confine(own.reach, own.isolates)
 end
 
 return sandbox

@@ -262,6 +262,65 @@ describe("A sandboxed isolate", function()
     return probe:heard(1)[1]
   end
 
+  it("has a family of so many, whoever of it spawns them", function()
+    local refusals = inSandbox({ isolates = 3 }, function(context)
+      local function child(itsContext)
+        local grandchild = itsContext:spawnIsolate(function(c)
+          c:onMessage(function() end)
+        end)
+        itsContext:onMessage(function(_, message)
+          message:reply(grandchild ~= nil)
+        end)
+      end
+      local first = assert(context:spawnIsolate(child))
+      assert(first:request(1))
+      local second = assert(context:spawnIsolate(child))
+      local seen = { second:request(1) }
+      seen[2], seen[3], seen[4] = context:spawnIsolate(child)
+      context:property "probe":send { seen[1], seen[2] or "none", seen[3],
+        seen[4] }
+    end)
+
+    assert.same({ false, "none",
+      "as many isolates live as the sandbox may have spawned", "full" },
+      refusals)
+  end)
+
+  it("may spawn again when one of its family has ended", function()
+    local seen = inSandbox({ isolates = 1 }, function(context)
+      local function child(itsContext) itsContext:onMessage(function() end) end
+      local function brief() end
+      local results = {}
+      for i = 1, 50 do
+        local ended = assert(context:spawnIsolate(brief))
+        local isDown = false
+        context:monitor(ended, function() isDown = true end)
+        while not isDown do context:sleep(0.001) end
+        results[i] = i
+      end
+      assert(context:spawnIsolate(child))
+      results[51] = select(3, context:spawnIsolate("no.such.module"))
+      results[52] = select(3, context:spawnIsolate(child))
+      context:property "probe":send { #results, results[51], results[52] }
+    end)
+
+    assert.same({ 52, "denied", "full" }, seen)
+  end)
+
+  it("keeps its place for nothing that does not load", function()
+    local seen = inSandbox({ isolates = 1, require = { "no.such.module" } },
+      function(context)
+        local codes = {}
+        for i = 1, 20 do
+          codes[i] = select(3, context:spawnIsolate("no.such.module"))
+        end
+        local ref = context:spawnIsolate(function() end)
+        context:property "probe":send { codes[1], codes[20], ref ~= nil }
+      end)
+
+    assert.same({ "load", "load", true }, seen)
+  end)
+
   it("gives its children no more than it has", function()
     local narrow = { reach = { "/api/" }, sourceSize = 100,
       globals = { "os.getenv" } }
@@ -414,7 +473,8 @@ describe("The option sandbox", function()
     assert.equal("option 'sandbox' must be 'safe', 'none' or a table, got the "
       .. "string 'tight'", refused "tight")
     assert.equal("unknown option the string 'limit' of a sandbox; it knows "
-      .. "base, globals, reach, require, sourceSize", refused { limit = 1 })
+      .. "base, globals, isolates, reach, require, sourceSize",
+      refused { limit = 1 })
     assert.equal("option 'base' of a sandbox must be 'safe', got 5",
       refused { base = 5 })
     assert.equal("a sandbox can't allow 'os.fork', which is no global",
@@ -425,6 +485,8 @@ describe("The option sandbox", function()
       .. "with '/'", refused { reach = { "api/" } })
     assert.equal("option 'sourceSize' of a sandbox must be a number of bytes, "
       .. "got 1.5", refused { sourceSize = 1.5 })
+    assert.equal("option 'isolates' of a sandbox must be a positive integer, "
+      .. "got 0", refused { isolates = 0 })
   end)
 
   it("is refused for a cluster too", function()

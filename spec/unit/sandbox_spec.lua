@@ -13,17 +13,17 @@ local function meeting(a, b)
 end
 
 describe("sandbox.read", function()
-  it("makes sets of lists, and knows the default size", function()
+  it("makes sets of lists, and knows the default numbers", function()
     assert.same({ globals = { io = true }, require = { json = true },
-      reach = { "/a/", "/b" }, sourceSize = 1024 * 1024 },
+      reach = { "/a/", "/b" }, sourceSize = 1024 * 1024, isolates = 1000 },
       sandbox.read({ base = "safe", globals = { "io" }, require = { "json" },
         reach = { "/b", "/a/" } }, 1))
   end)
 
   it("has nothing for none, and nothing more than the base for safe", function()
     assert.is_nil(sandbox.read("none", 1))
-    assert.same({ globals = {}, require = {}, sourceSize = 1024 * 1024 },
-      sandbox.read("safe", 1))
+    assert.same({ globals = {}, require = {}, sourceSize = 1024 * 1024,
+      isolates = 1000 }, sandbox.read("safe", 1))
   end)
 end)
 
@@ -52,11 +52,13 @@ describe("What two sandboxes allow", function()
       meeting(reach("/a/", "/b/"), reach("/a/x/", "/b/", "/c/")))
   end)
 
-  it("is the smaller size, and the names that both have", function()
+  it("is the smaller numbers, and the names that both have", function()
     local met = sandbox.meet(
       sandbox.read({ globals = { "io", "os" }, sourceSize = 10 }, 1),
-      sandbox.read({ globals = { "os", "debug" }, require = { "a" } }, 1))
+      sandbox.read({ globals = { "os", "debug" }, require = { "a" },
+        isolates = 5 }, 1))
 
-    assert.same({ globals = { os = true }, require = {}, sourceSize = 10 }, met)
+    assert.same({ globals = { os = true }, require = {}, sourceSize = 10,
+      isolates = 5 }, met)
   end)
 end)

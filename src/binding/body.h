@@ -145,6 +145,7 @@ typedef struct ic_lua_body {
   lua_Hook hook;
   int hook_mask, hook_count;
   int load_status;                   // of Lua
+  uint32_t family_most;              // of a confined one: see core/family.h
   ic_isolate *pinned;                // counted while Lua code may raise
   char stopped_at[LUA_IDSIZE + 32];  // the line that was ended; "": not known
   lua_State *failed;                 // whose error is being told of, or NULL

@@ -327,6 +327,8 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
   if (text) {
     lua_pushstring(L, text);
     free(text);
+  } else if (status == IC_FULL) {
+    lua_pushliteral(L, "as many isolates live as the sandbox may have spawned");
   } else if (status == IC_IN_USE) {
     lua_pushfstring(L, "path in use: %s", path);
   } else {
@@ -377,6 +379,7 @@ static int spawn(lua_State *L) {
                     .supervised = supervised,
                     .limits = limits,
                     .spawner = body->base.isolate,
+                    .family_most = body->is_confined ? body->family_most : 0,
                     .request = (uint64_t)request};
   // From here on nothing raises before all is handed over.
   ic_status status = IC_OK;

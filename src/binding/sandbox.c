@@ -36,11 +36,13 @@ static size_t measure(lua_State *L, int index) {
   return size;
 }
 
-// confine(prefixes | nil): from now on the isolate is sandboxed, and reaches
-// what is beneath these, or all
+// confine(prefixes | nil, isolates): from now on the isolate is sandboxed, reaches
+// what is beneath these, or all, and its family is of so many at most
 static int confine(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   body->is_confined = true;
+  lua_Integer most = luaL_checkinteger(L, 2);
+  body->family_most = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
   if (lua_isnoneornil(L, 1)) return 0;
   size_t size = measure(L, 1);
   char *prefixes = malloc(size + 1);

@@ -320,11 +320,25 @@ static ic_status begin(ic_cluster *cluster, ic_isolate *isolate,
   return status;
 }
 
+// The spawner's thread is the one that runs this, so its family is begun once.
+static ic_status join_family(ic_isolate *isolate, const ic_start *start) {
+  if (start->family_most == 0) return IC_OK;
+  ic_isolate *spawner = start->spawner;
+  if (!spawner->family) spawner->family = ic_family_new(start->family_most);
+  if (!spawner->family) return IC_MEMORY;
+  if (!ic_family_enter(spawner->family)) return IC_FULL;
+  isolate->family = ic_family_hold(spawner->family);
+  isolate->is_member = true;
+  return IC_OK;
+}
+
 // Loads the body and starts the thread. On an error nothing is left but the
 // isolate's entry in the registry.
 static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
                         ic_start *start, char **text) {
   isolate->cluster = cluster;
+  ic_status status = join_family(isolate, start);
+  if (status != IC_OK) return status;
   if (start->supervised) {
     ic_supervision_begin(&cluster->registry, isolate, start->spawner);
   }
@@ -339,7 +353,6 @@ static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
   isolate->properties = start->properties;
   isolate->body = start->body;
   start->body->isolate = isolate;
-  ic_status status = IC_OK;
   if (start->limits.cpu_ns > 0 || start->limits.cpu_total_ns > 0) {
     status = ic_watchdog_start(&cluster->watchdog);
     if (status != IC_OK) return status;

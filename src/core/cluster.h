@@ -72,6 +72,7 @@ typedef struct {
   bool supervised;  // by [spawner]: see supervision.h
   ic_limits limits;
   ic_isolate *spawner;
+  size_t family_most;  // of a confined spawner: see family.h; 0: it is not confined
   uint64_t request;
 } ic_start;
 
@@ -79,7 +80,8 @@ typedef struct {
 //
 // Ownership: takes the properties and the body, whatever comes; copies the
 //            path; gives [out], and [message] where the body does not load.
-// Errors: IC_IN_USE, IC_DOWN, IC_INVALID, IC_LOAD, IC_MEMORY.
+// Errors: IC_IN_USE, IC_DOWN, IC_INVALID, IC_LOAD, IC_MEMORY; IC_FULL - the
+//         spawner's family is.
 ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
                            ic_isolate **out, char **message);
 

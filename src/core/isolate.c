@@ -76,6 +76,7 @@ static void free_isolate(ic_isolate *isolate) {
   ic_bound_free(isolate->bound);
   ic_message_free(isolate->properties);
   ic_isolate_release(isolate->supervisor);
+  ic_family_release(isolate->family);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
   ic_mutex_fini(&isolate->wait.mutex);

@@ -15,6 +15,7 @@
 
 #include "core/limits.h"
 #include "core/bound.h"
+#include "core/family.h"
 #include "core/mailbox.h"
 #include "core/sync.h"
 
@@ -151,6 +152,8 @@ struct ic_isolate {
   ic_body *body;
   ic_cluster *cluster;     // counted by the isolate until it has ended
   ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
+  // Counted: what it is a member of, or of a confined one has begun; or NULL.
+  ic_family *family;
 
   ic_bound *bound;         // of the mailbox, or NULL
   _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
@@ -188,6 +191,7 @@ struct ic_isolate {
   ic_up *heard_up;     // while it starts: the last it needs no word of; ups.h
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
+  bool is_member;      // has a place in its family
   size_t supervised;   // whose supervisor it is, and that have not ended
   ic_isolate *next_in_bucket;
 

@@ -334,6 +334,8 @@ static void remove_locked(ic_registry *registry, ic_isolate *isolate,
   count_ended_locked(registry, isolate);
   bool was_found = isolate->stage != IC_STAGE_RESERVED && isolate->in_map;
   isolate->stage = IC_STAGE_ENDED;
+  if (isolate->is_member) ic_family_leave(isolate->family);
+  isolate->is_member = false;
   watch_locked(registry, isolate, 0);
   ic_ups_end_locked(&registry->ups, isolate, waste, NULL);
   if (isolate->in_map) drop_path_locked(registry, isolate);
