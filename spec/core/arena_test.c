@@ -346,7 +346,7 @@ static void shares_its_limit(void) {
   size_t held = ic_arena_held_bytes(arena);
   CHECK(ic_arena_room(arena) == (1 << 20) - held);
   CHECK(ic_arena_may_stay(arena) && calls == 0);
-  others = 1 << 19;
+  others = (1 << 19) + 1;
   CHECK(ic_arena_may_stay(arena) && calls == 1);
   CHECK(!make(arena, 1 << 19));
   others = 1 << 20;

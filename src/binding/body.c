@@ -704,6 +704,7 @@ void ic_body_fini(ic_lua_body *body) {
   ic_value_scratch_fini(&body->scratch);
   ic_entry_fini(&body->entry);
   ic_reach_fini(&body->reach);
+  free(body->base.error);
 }
 
 // The body lies in the arena, its own memory.

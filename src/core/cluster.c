@@ -272,6 +272,7 @@ static void life_end(ic_isolate *isolate) {
   if (ic_turn_current() == isolate) ic_turn_enter(NULL);
   const char *reason = isolate->body->reason;
   ic_error *error = isolate->body->error;
+  isolate->body->error = NULL;
   isolate->body->class->free(isolate->body);
   if (!isolate->pool) ic_watchdog_thread_ends(&isolate->cluster->watchdog);
   ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
