@@ -299,17 +299,35 @@ void ic_thread_use_alternate_stack(void *bytes, size_t size) {
   sigaltstack(&stack, NULL);
 }
 
-// The C library would say it exactly, but takes memory for that, and asks for other
-// things, too. What the thread had on its stack before, some KiB, lies above: so the end
-// that is found is as much too low.
-void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out) {
-  *out = (ic_stack_bounds){
-      .low = (uintptr_t)__builtin_frame_address(0) - stack_bytes,
-      .guard_bytes = IC_STACK_GUARD_BYTES};
+// How much less than [stack_bytes] the calling thread has of its stack from [here] on,
+// as the C library keeps its own above. The library may have given it a larger one, from
+// a thread that has ended; others get what they asked for.
+static size_t measure_taken(size_t stack_bytes, uintptr_t here) {
+  pthread_attr_t attributes;
+  void *low = NULL;
+  size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_destroy(&attributes);
+  size_t left = here - (uintptr_t)low;
+  return left < stack_bytes ? stack_bytes - left : 0;
 }
 
-// The end may be a little too low, and whether it takes in the guard differs between
-// C libraries.
+// The C library says it exactly, but takes memory for that and a system call. So only
+// the first thread asks; what lies above is the same for all.
+void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out) {
+  static _Atomic size_t taken = SIZE_MAX;
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  size_t known = atomic_load_explicit(&taken, memory_order_relaxed);
+  if (known == SIZE_MAX) {
+    known = measure_taken(stack_bytes, here);
+    atomic_store_explicit(&taken, known, memory_order_relaxed);
+  }
+  *out = (ic_stack_bounds){.low = here - (stack_bytes - known),
+                           .guard_bytes = IC_STACK_GUARD_BYTES};
+}
+
+// The end is not exact, and whether it takes in the guard differs between C libraries.
 bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address) {
   return bounds->low != 0 && address >= bounds->low - bounds->guard_bytes &&
          address < bounds->low + bounds->guard_bytes;
