@@ -40,6 +40,7 @@
 
 #include "core/block.h"
 #include "core/homes.h"
+#include "core/slab.h"
 #include "core/sync.h"
 
 #if defined(__has_feature)
@@ -70,17 +71,18 @@ enum {
   SLAB_CHUNKS = 32
 };
 
-typedef struct slab {
-  struct slab *previous, *next;  // linked while [cold] is not 0
+typedef struct {
+  ic_slab slab;  // of cold chunks
   char *chunks;
-  uint32_t cold;
-} slab;
+} chunk_slab;
 
 typedef struct chunk {
   void *owner;  // the slab; a home's is homes.c's
   struct chunk *next;
   size_t touched;  // no page is resident behind as many bytes
 } chunk;
+
+#define ALL_COLD (UINT64_MAX >> (64 - SLAB_CHUNKS))
 
 enum { CHUNK_BEGIN = (sizeof(chunk) + GRANULE - 1) / GRANULE * GRANULE };
 
@@ -115,47 +117,31 @@ struct ic_arena {
   large large;
 };
 
-// Guard of all of it, and of the slabs' links and [cold]: its mutex.
+// Guard of all of it, and of the slabs' links and bits: its mutex.
 static struct {
   ic_mutex mutex;
   chunk *warm;
   size_t warm_bytes;
-  slab *slabs;  // those that have cold chunks
+  ic_slab *slabs;  // those that have cold chunks
 } store = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
 
-static void link_slab_locked(slab *some) {
-  some->previous = NULL;
-  some->next = store.slabs;
-  if (store.slabs) store.slabs->previous = some;
-  store.slabs = some;
-}
-
-static void unlink_slab_locked(slab *some) {
-  if (some->next) some->next->previous = some->previous;
-  *(some->previous ? &some->previous->next : &store.slabs) = some->next;
-}
-
 // A slab whose chunks are all cold; not linked. NULL: no memory.
-static slab *map_slab(void) {
+static chunk_slab *map_slab(void) {
   enum { BYTES = SLAB_CHUNKS * CHUNK_BYTES };
-  slab *some = malloc(sizeof *some);
+  chunk_slab *some = malloc(sizeof *some);
   if (!some) return NULL;
-  char *map = mmap(NULL, BYTES + CHUNK_BYTES, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED) {
+  char *map = ic_slab_map(BYTES, CHUNK_BYTES);
+  if (!map) {
     free(some);
     return NULL;
   }
-  size_t before = -(uintptr_t)map % CHUNK_BYTES;
-  if (before > 0) munmap(map, before);
-  munmap(map + before + BYTES, CHUNK_BYTES - before);
   // A huge page would make all of 32 small states resident at the first.
-  madvise(map + before, BYTES, MADV_NOHUGEPAGE);
-  *some = (slab){.chunks = map + before, .cold = UINT32_MAX};
+  madvise(map, BYTES, MADV_NOHUGEPAGE);
+  *some = (chunk_slab){.slab = {.free = ALL_COLD}, .chunks = map};
   return some;
 }
 
-static void unmap_slab(slab *some) {
+static void unmap_slab(chunk_slab *some) {
   munmap(some->chunks, (size_t)SLAB_CHUNKS * CHUNK_BYTES);
   free(some);
 }
@@ -172,28 +158,26 @@ static chunk *take_warm_locked(void) {
   return some;
 }
 
-static chunk *take_cold_locked(slab **of) {
-  slab *some = store.slabs;
-  if (!some) return NULL;
-  int index = __builtin_ctz(some->cold);
-  some->cold &= some->cold - 1;
-  if (some->cold == 0) unlink_slab_locked(some);
-  *of = some;
-  return (chunk *)(some->chunks + (size_t)index * CHUNK_BYTES);
+static chunk *take_cold_locked(chunk_slab **of) {
+  ic_slab *some;
+  int index = ic_slab_take(&store.slabs, &some);
+  if (index < 0) return NULL;
+  *of = (chunk_slab *)some;  // its first member
+  return (chunk *)((*of)->chunks + (size_t)index * CHUNK_BYTES);
 }
 
 // NULL: no memory.
 static chunk *take_chunk(void) {
-  slab *of = NULL;
+  chunk_slab *of = NULL;
   ic_mutex_lock(&store.mutex);
   chunk *some = take_warm_locked();
   if (!some) some = take_cold_locked(&of);
   ic_mutex_unlock(&store.mutex);
   if (!some) {
-    slab *fresh = map_slab();
+    chunk_slab *fresh = map_slab();
     if (!fresh) return NULL;
     ic_mutex_lock(&store.mutex);
-    link_slab_locked(fresh);
+    ic_slab_link(&store.slabs, &fresh->slab);
     some = take_cold_locked(&of);
     ic_mutex_unlock(&store.mutex);
   }
@@ -202,14 +186,13 @@ static chunk *take_chunk(void) {
 }
 
 static void give_cold(chunk *some) {
-  slab *of = some->owner;
+  chunk_slab *of = some->owner;
   unsigned index = (unsigned)(((char *)some - of->chunks) / CHUNK_BYTES);
   madvise(some, CHUNK_BYTES, MADV_DONTNEED);
   ic_mutex_lock(&store.mutex);
-  if (of->cold == 0) link_slab_locked(of);
-  of->cold |= UINT32_C(1) << index;
-  bool is_unused = of->cold == UINT32_MAX;
-  if (is_unused) unlink_slab_locked(of);
+  ic_slab_give(&store.slabs, &of->slab, index);
+  bool is_unused = of->slab.free == ALL_COLD;
+  if (is_unused) ic_slab_unlink(&store.slabs, &of->slab);
   ic_mutex_unlock(&store.mutex);
   if (is_unused) unmap_slab(of);
 }

@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "core/slab.h"
 #include "core/sync.h"
 
 enum {
+  PAGE = 4 << 10,
   HUGE_BYTES = 2 << 20,
   SLAB_FIRST = 2,
   HUGE_FROM = 16,  // homes; of more, most are soon in the next page
@@ -27,46 +29,20 @@ enum {
 
 _Static_assert(SLAB_MAX <= 64, "a slab's homes have a bit each");
 
-typedef struct slab {
-  struct slab *previous, *next;  // linked while [free] is not 0
+typedef struct {
+  ic_slab slab;
   char *homes;
   size_t bytes;
-  uint64_t free;
   uint64_t all;  // the bits that stand for a home
-} slab;
+} home_slab;
 
 // Guard of all of it, and of the slabs' links and [free]: its mutex.
 static struct {
   ic_mutex mutex;
-  slab *slabs;  // those that have free homes
+  ic_slab *slabs;  // those that have free homes
   size_t free_count;
   size_t mapped_count;
 } store = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
-
-static void link_locked(slab *some) {
-  some->previous = NULL;
-  some->next = store.slabs;
-  if (store.slabs) store.slabs->previous = some;
-  store.slabs = some;
-}
-
-static void unlink_locked(slab *some) {
-  if (some->next) some->next->previous = some->previous;
-  *(some->previous ? &some->previous->next : &store.slabs) = some->next;
-}
-
-// Aligned to its size, if that is a huge page's. NULL: no memory.
-static char *map_aligned(size_t bytes) {
-  size_t more = bytes == HUGE_BYTES ? bytes : 0;
-  char *map = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED) return NULL;
-  if (more == 0) return map;
-  size_t before = -(uintptr_t)map % bytes;
-  if (before > 0) munmap(map, before);
-  if (more > before) munmap(map + before + bytes, more - before);
-  return map + before;
-}
 
 // Makes the pages resident; where the kernel can't, each is when it is used.
 static void populate(char *map, size_t bytes) {
@@ -78,29 +54,30 @@ static void populate(char *map, size_t bytes) {
 }
 
 // A slab of [count] free homes, not linked. NULL: no memory.
-static slab *map_slab(unsigned count) {
-  slab *some = malloc(sizeof *some);
+static home_slab *map_slab(unsigned count) {
+  home_slab *some = malloc(sizeof *some);
   if (!some) return NULL;
   size_t bytes = count == SLAB_MAX ? HUGE_BYTES : (size_t)count * IC_HOME_BYTES;
-  char *map = map_aligned(bytes);
+  char *map = ic_slab_map(bytes, bytes == HUGE_BYTES ? HUGE_BYTES : PAGE);
   if (!map) {
     free(some);
     return NULL;
   }
   populate(map, bytes);
   uint64_t all = UINT64_MAX >> (64 - count);
-  *some = (slab){.homes = map, .bytes = bytes, .free = all, .all = all};
+  *some = (home_slab){
+      .slab = {.free = all}, .homes = map, .bytes = bytes, .all = all};
   return some;
 }
 
 static void *take_locked(void) {
-  slab *some = store.slabs;
-  if (!some) return NULL;
-  int index = __builtin_ctzll(some->free);
-  some->free &= some->free - 1;
-  if (some->free == 0) unlink_locked(some);
+  ic_slab *of;
+  int index = ic_slab_take(&store.slabs, &of);
+  if (index < 0) return NULL;
   store.free_count--;
-  slab **home = (slab **)(void *)(some->homes + (size_t)index * IC_HOME_BYTES);
+  home_slab *some = (home_slab *)of;  // its first member
+  home_slab **home =
+      (home_slab **)(void *)(some->homes + (size_t)index * IC_HOME_BYTES);
   *home = some;
   return home;
 }
@@ -117,10 +94,10 @@ void *ic_home_take(void) {
   unsigned count = next_count(store.mapped_count);
   ic_mutex_unlock(&store.mutex);
   if (home) return home;
-  slab *fresh = map_slab(count);
+  home_slab *fresh = map_slab(count);
   if (!fresh) return NULL;
   ic_mutex_lock(&store.mutex);
-  link_locked(fresh);
+  ic_slab_link(&store.slabs, &fresh->slab);
   store.free_count += count;
   store.mapped_count += count;
   home = take_locked();
@@ -129,15 +106,14 @@ void *ic_home_take(void) {
 }
 
 // True if the slab of a free home is to be unmapped; then it is unlinked.
-static bool give_locked(slab *of, unsigned index) {
-  if (of->free == 0) link_locked(of);
-  of->free |= UINT64_C(1) << index;
+static bool give_locked(home_slab *of, unsigned index) {
+  ic_slab_give(&store.slabs, &of->slab, index);
   store.free_count++;
-  if (of->free != of->all ||
+  if (of->slab.free != of->all ||
       store.free_count * IC_HOME_BYTES <= IC_HOMES_STORE_BYTES) {
     return false;
   }
-  unlink_locked(of);
+  ic_slab_unlink(&store.slabs, &of->slab);
   size_t count = (size_t)__builtin_popcountll(of->all);
   store.free_count -= count;
   store.mapped_count -= count;
@@ -145,7 +121,7 @@ static bool give_locked(slab *of, unsigned index) {
 }
 
 void ic_home_give(void *home) {
-  slab *of = *(slab **)home;
+  home_slab *of = *(home_slab **)home;
   unsigned index = (unsigned)(((char *)home - of->homes) / IC_HOME_BYTES);
   ic_mutex_lock(&store.mutex);
   bool is_unused = give_locked(of, index);
