@@ -12,11 +12,7 @@
 
 #include "check.h"
 #include "failing.h"
-
-static ic_isolate *new_isolate(const char *path) {
-  ic_isolate *isolate = NULL;
-  return ic_isolate_new(path, &isolate) == IC_OK ? isolate : NULL;
-}
+#include "samples.h"
 
 static ic_status push_event(ic_isolate *to) {
   ic_message *event = ic_message_new_event(IC_MESSAGE_VALUE);

@@ -8,19 +8,7 @@
 #include "check.h"
 #include "core/codec.h"
 #include "failing.h"
-
-static ic_isolate *new_isolate(const char *path) {
-  ic_isolate *isolate = NULL;
-  return ic_isolate_new(path, &isolate) == IC_OK ? isolate : NULL;
-}
-
-static bool has_integer(const ic_message *message, int64_t integer) {
-  ic_reader reader = ic_message_reader(message);
-  ic_item item;
-  return ic_reader_next(&reader, &item) == IC_OK && item.type == IC_INTEGER &&
-         item.integer == integer &&
-         ic_reader_next(&reader, &item) == IC_NOT_FOUND;
-}
+#include "samples.h"
 
 // --- What a ref is ----------------------------------------------------------
 

@@ -7,11 +7,7 @@
 #include "core/cluster.h"
 #include "core/ref.h"
 #include "failing.h"
-
-static ic_isolate *new_isolate(const char *path) {
-  ic_isolate *isolate = NULL;
-  return ic_isolate_new(path, &isolate) == IC_OK ? isolate : NULL;
-}
+#include "samples.h"
 
 static ic_message *new_integer(int64_t integer) {
   ic_message *message = NULL;
@@ -26,14 +22,6 @@ static ic_message *take_one(ic_isolate *isolate) {
   if (!chain || !chain->next) return chain;
   ic_message_free_chain(chain);
   return NULL;
-}
-
-static bool has_integer(const ic_message *message, int64_t integer) {
-  ic_reader reader = ic_message_reader(message);
-  ic_item item;
-  return ic_reader_next(&reader, &item) == IC_OK && item.type == IC_INTEGER &&
-         item.integer == integer &&
-         ic_reader_next(&reader, &item) == IC_NOT_FOUND;
 }
 
 // --- Sending ----------------------------------------------------------------
