@@ -113,6 +113,28 @@ static void one_that_is_idle_is_not_told(void) {
   tear_down();
 }
 
+static void one_that_is_idle_is_forgotten_until_its_next_turn(void) {
+  for (int shared = 0; shared < 2; shared++) {
+    set_up(20);
+    ic_isolate *idle = start("/idle", shared);
+    ic_isolate *over = start("/over", shared);
+    CHECK(tally_reaches(&play.turns, 2));
+    CHECK(ic_cluster_kill(cluster, over, IC_REASON_KILLED) == IC_OK);
+    int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+    while (!atomic_load(&cluster->sentry.sleeps) && ic_now_ns() < deadline_ns)
+      ic_thread_relax();
+    CHECK(atomic_load(&cluster->sentry.sleeps));
+    play.on_message = block_at_value;
+    send_value(idle);
+    CHECK(tally_reaches(&reports, 1));
+    CHECK(says("/idle blocked for ", " s in a C function"));
+    tally_add(&play.gate);
+    ic_isolate_release(idle);
+    ic_isolate_release(over);
+    tear_down();
+  }
+}
+
 static void nothing_is_told_where_nobody_wants_it(void) {
   set_up(-1);
   play.on_message = block_at_value;
@@ -129,6 +151,7 @@ int main(void) {
   RUN(one_that_computes_is_busy_again_and_again);
   RUN(one_that_waits_in_c_is_blocked);
   RUN(one_that_is_idle_is_not_told);
+  RUN(one_that_is_idle_is_forgotten_until_its_next_turn);
   RUN(nothing_is_told_where_nobody_wants_it);
   return check_report("sentry");
 }

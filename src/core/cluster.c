@@ -279,8 +279,8 @@ static void life_end(ic_isolate *isolate) {
   end_supervised(isolate);
 }
 
-static void life_rouse_sentry(ic_isolate *isolate) {
-  ic_sentry_rouse(&isolate->cluster->sentry);
+static void life_tell_sentry(ic_isolate *isolate) {
+  ic_sentry_tell_turn(&isolate->cluster->sentry, isolate);
 }
 
 // Its own count of the cluster may be gone by now.
@@ -292,7 +292,7 @@ static void life_outgrow(ic_isolate *isolate) {
 }
 
 static const ic_life life = {life_load, life_end, ic_cluster_release,
-                             life_rouse_sentry, life_outgrow};
+                             life_tell_sentry, life_outgrow};
 
 // Pushes the first message, which the thread of [isolate] waits for. Only a
 // shutdown that had no more time can have closed the mailbox. Takes [first].

@@ -89,22 +89,26 @@ typedef struct {
   void (*end)(ic_isolate *isolate);
   // The thread is about to return: the cluster has one user less.
   void (*left)(ic_cluster *cluster);
-  // A turn begins while the sentry sleeps.
-  void (*rouse_sentry)(ic_isolate *isolate);
+  // A turn begins that the sentry does not know of.
+  void (*tell_sentry)(ic_isolate *isolate);
   // What waits for it is more than its limit of memory. Threads: any.
   void (*outgrow)(ic_isolate *isolate);
 } ic_life;
 
 // What the sentry sees of an isolate; see sentry.h.
 typedef struct {
-  _Atomic bool *sentry_sleeps;  // written once; NULL: it does not look
+  bool is_guarded;         // written once: the sentry is to be told of turns
+  _Atomic bool is_known;   // it has been told
+  _Atomic int thread_id;   // the system's, of the thread of the last turn
+  _Atomic uint64_t turns;  // odd in a turn
   void (*complain)(ic_isolate *isolate, const char *text);  // written once
-  _Atomic uint64_t turns;                                   // odd in a turn
-  _Atomic int thread_id;      // the system's, of the thread of the last turn
+  ic_isolate *next_told;      // of those that the sentry has been told of
   _Atomic bool wants_sample;  // from who runs it, when that is interrupted
   _Atomic(char *) sample;     // owned, or NULL
   _Atomic(const char *) c_function;  // of ours, that blocks; static
-  // The sentry's own: the last look.
+  // The sentry's own: where it looks, and the last look.
+  ic_isolate *next_known;
+  bool is_listed;
   uint64_t seen_turns;
   uint64_t seen_handled;
   int64_t since_ns;

@@ -29,7 +29,7 @@ void ic_sentry_init(ic_sentry *sentry, ic_scheduler *scheduler,
 void ic_sentry_add(ic_sentry *sentry, ic_isolate *isolate) {
   if (sentry->after_ns == 0 || sentry->scheduler->simulator) return;
   isolate->post.complain = isolate->body->class->complain;
-  isolate->post.sentry_sleeps = &sentry->sleeps;
+  isolate->post.is_guarded = true;
 }
 
 // --- Where a thread is blocked ----------------------------------------------
@@ -113,7 +113,7 @@ static const char *find_call(int thread_id) {
 // --- Reports ----------------------------------------------------------------
 
 typedef struct {
-  ic_isolate *isolate;  // counted
+  ic_isolate *isolate;
   int64_t for_ns;
   bool in_turn;
 } finding;
@@ -194,14 +194,14 @@ static bool waits_in_vain(ic_isolate *isolate, uint64_t handled) {
 
 // True if there may be something to tell of [isolate] now or later. Fills in [out]
 // where it is now.
-static bool look_locked(ic_sentry *sentry, ic_isolate *isolate, int64_t now_ns,
-                        finding *out) {
+static bool look_at(const ic_sentry *sentry, ic_isolate *isolate,
+                    finding *out) {
   ic_post *post = &isolate->post;
-  if (!post->sentry_sleeps) return false;
   uint64_t turns = atomic_load_explicit(&post->turns, memory_order_acquire);
   uint64_t handled = ic_counted(&isolate->handled);
   bool in_turn = turns % 2 == 1;
   if (!in_turn && !waits_in_vain(isolate, handled)) return false;
+  int64_t now_ns = ic_now_ns();
   if (turns != post->seen_turns || handled != post->seen_handled) {
     post->seen_turns = turns;
     post->seen_handled = handled;
@@ -211,29 +211,58 @@ static bool look_locked(ic_sentry *sentry, ic_isolate *isolate, int64_t now_ns,
   if (now_ns >= post->next_ns) {
     int64_t for_ns = now_ns - post->since_ns;
     post->next_ns = now_ns + for_ns;
-    *out = (finding){ic_isolate_hold(isolate), for_ns, in_turn};
+    *out = (finding){isolate, for_ns, in_turn};
   }
   return true;
 }
 
-// Looks at all; true if anything is going on.
-static bool look(ic_sentry *sentry) {
-  finding findings[REPORTS_MAX] = {{0}};
-  size_t count = 0;
-  bool active = false;
-  int64_t now_ns = ic_now_ns();
-  ic_mutex_lock(&sentry->scheduler->mutex);
-  for (ic_isolate *isolate = sentry->scheduler->newest;
-       isolate && count < REPORTS_MAX; isolate = isolate->next_thread) {
-    active |= look_locked(sentry, isolate, now_ns, &findings[count]);
-    if (findings[count].isolate) count++;
+// Takes over who has told of a turn. One that it still had tells again where it had
+// been found idle.
+static void welcome(ic_sentry *sentry) {
+  ic_isolate *isolate = atomic_exchange(&sentry->told, NULL);
+  while (isolate) {
+    ic_post *post = &isolate->post;
+    ic_isolate *next = post->next_told;
+    if (post->is_listed) {
+      ic_isolate_release(isolate);
+    } else {
+      post->is_listed = true;
+      post->next_known = sentry->known;
+      sentry->known = isolate;
+    }
+    isolate = next;
   }
-  ic_mutex_unlock(&sentry->scheduler->mutex);
-  for (size_t i = 0; i < count; i++) {
-    report(sentry, &findings[i]);
-    ic_isolate_release(findings[i].isolate);
+}
+
+// Forgets the isolate at [link].
+static void forget(ic_isolate **link) {
+  ic_isolate *isolate = *link;
+  *link = isolate->post.next_known;
+  isolate->post.is_listed = false;
+  ic_isolate_release(isolate);
+}
+
+static void look(ic_sentry *sentry) {
+  int reports = 0;
+  welcome(sentry);
+  ic_isolate **link = &sentry->known;
+  while (*link && reports < REPORTS_MAX) {
+    finding found = {NULL, 0, false};
+    ic_post *post = &(*link)->post;
+    bool is_active = look_at(sentry, *link, &found);
+    bool was_idle = !atomic_load(&post->is_known);
+    bool is_over = ic_mailbox_is_closed(&(*link)->mailbox);
+    if (!is_active && (was_idle || is_over)) {
+      forget(link);
+      continue;
+    }
+    if (is_active == was_idle) atomic_store(&post->is_known, is_active);
+    if (found.isolate) {
+      reports++;
+      report(sentry, &found);
+    }
+    link = &post->next_known;
   }
-  return active;
 }
 
 static int64_t tick_ms(const ic_sentry *sentry) {
@@ -242,26 +271,28 @@ static int64_t tick_ms(const ic_sentry *sentry) {
   return tick < LONGEST_TICK_MS ? tick : LONGEST_TICK_MS;
 }
 
+// Sleeps without ticks from here on, if there is nobody to look at. Who tells of a
+// turn afterwards sees that; who did before is seen.
+static bool fall_asleep(ic_sentry *sentry) {
+  if (sentry->known) return false;
+  atomic_store(&sentry->sleeps, true);
+  if (!atomic_load(&sentry->told)) return true;
+  atomic_store(&sentry->sleeps, false);
+  return false;
+}
+
 static void *run(void *argument) {
   ic_sentry *sentry = argument;
-  bool was_active = true;
   while (!atomic_load(&sentry->stopping)) {
-    bool active = look(sentry);
-    bool may_sleep = !active && !was_active && atomic_load(&sentry->sleeps);
-    if (active) {
-      atomic_store(&sentry->sleeps, false);
-    } else if (!was_active) {
-      atomic_store(&sentry->sleeps, true);
-    }
-    was_active = active;
-    ic_parker_park(&sentry->parker,
-                   may_sleep ? IC_NEVER : ic_deadline_ns(tick_ms(sentry)));
+    look(sentry);
+    ic_parker_park(&sentry->parker, fall_asleep(sentry)
+                                        ? IC_NEVER
+                                        : ic_deadline_ns(tick_ms(sentry)));
   }
   return NULL;
 }
 
-// Where no thread can be started, the next turn tries again.
-void ic_sentry_rouse(ic_sentry *sentry) {
+static void rouse(ic_sentry *sentry) {
   if (!atomic_exchange(&sentry->sleeps, false)) return;
   ic_mutex_lock(&sentry->mutex);
   if (!sentry->has_thread && !atomic_load(&sentry->stopping)) {
@@ -273,6 +304,23 @@ void ic_sentry_rouse(ic_sentry *sentry) {
   ic_parker_unpark(&sentry->parker);
 }
 
+void ic_sentry_tell_turn(ic_sentry *sentry, ic_isolate *isolate) {
+  ic_post *post = &isolate->post;
+  if (atomic_exchange(&post->is_known, true)) return;
+  ic_isolate_hold(isolate);
+  post->next_told = atomic_load_explicit(&sentry->told, memory_order_relaxed);
+  while (
+      !atomic_compare_exchange_weak(&sentry->told, &post->next_told, isolate))
+    ;
+  if (atomic_load(&sentry->sleeps)) rouse(sentry);
+}
+
+static void forget_all(ic_sentry *sentry) {
+  welcome(sentry);
+  while (sentry->known)
+    forget(&sentry->known);
+}
+
 void ic_sentry_stop(ic_sentry *sentry) {
   ic_mutex_lock(&sentry->mutex);
   atomic_store(&sentry->stopping, true);
@@ -280,11 +328,15 @@ void ic_sentry_stop(ic_sentry *sentry) {
   sentry->has_thread = false;
   ic_thread thread = sentry->thread;
   ic_mutex_unlock(&sentry->mutex);
-  if (!had_thread) return;
-  ic_parker_unpark(&sentry->parker);
-  ic_thread_join(thread);
+  if (had_thread) {
+    ic_parker_unpark(&sentry->parker);
+    ic_thread_join(thread);
+  }
+  forget_all(sentry);
 }
 
 void ic_sentry_fini(ic_sentry *sentry) {
+  forget_all(
+      sentry);  // that were told of by threads that outlived the shutdown
   ic_mutex_fini(&sentry->mutex);
 }

@@ -6,11 +6,13 @@
 //
 // It is seen by counters that exist anyway: an isolate's turns, and the messages
 // that it has handled. Where both are as they were at the last look, it is the same
-// call. The sentry looks a few times in the time that it waits for, while anything
-// runs, and sleeps without ticks otherwise: then [sleeps] is set, and whoever begins
-// a turn wakes it. That flag is read without a fence; the sentry makes up for it by
-// a last look one tick after it has set the flag, when any turn begun before has
-// long been visible.
+// call. The sentry looks a few times in the time that it waits for, at those that
+// have run of late: of a hundred thousand that sleep it never touches one. An isolate
+// tells it of the first turn that it does not know of. At a look that finds an
+// isolate idle it takes [is_known] back; at the next it forgets the isolate, if that
+// is idle still. The flag is read without a fence, but then any turn that was begun
+// by who still found it set has long been visible. While it knows of none it sleeps
+// without ticks.
 //
 // Where an isolate computes, its thread is interrupted, and tells in a hook where it
 // is, at the next instruction of Lua: see ic_body_class. A thread that is blocked is
@@ -45,9 +47,12 @@ typedef struct {
   ic_sentry_function tell;
   void *context;
 
-  _Atomic bool sleeps;
+  _Atomic bool sleeps;  // or has no thread yet
   _Atomic bool stopping;
   ic_parker parker;
+  // Who has told it of a turn since the last look, each counted, by next_told.
+  _Atomic(ic_isolate *) told;
+  ic_isolate *known;  // its thread's: at whom it looks, counted, by next_known
   ic_mutex mutex;
   // Guard: mutex.
   bool has_thread;
@@ -67,8 +72,9 @@ void ic_sentry_fini(ic_sentry *sentry);
 // Makes the sentry look at [isolate], which nobody runs yet.
 void ic_sentry_add(ic_sentry *sentry, ic_isolate *isolate);
 
-// A turn begins while [sleeps] is set.
-void ic_sentry_rouse(ic_sentry *sentry);
+// A turn of [isolate] begins that it is not known of. Where there is no memory for
+// the thread, the next that tells tries again. Threads: the one of the turn.
+void ic_sentry_tell_turn(ic_sentry *sentry, ic_isolate *isolate);
 
 // Tells that [isolate] waits; called by its own thread, for a message PROBE.
 void ic_sentry_tell_waiting(ic_sentry *sentry, const ic_message *probe,

@@ -38,16 +38,16 @@ ic_isolate *ic_turn_current(void) {
 
 static void begin(ic_isolate *isolate) {
   ic_post *post = &isolate->post;
-  if (!post->sentry_sleeps) return;
+  if (!post->is_guarded) return;
   ic_count(&post->turns);
   atomic_store_explicit(&post->thread_id, ic_thread_id(), memory_order_relaxed);
-  if (atomic_load_explicit(post->sentry_sleeps, memory_order_relaxed)) {
-    isolate->life->rouse_sentry(isolate);
+  if (!atomic_load_explicit(&post->is_known, memory_order_relaxed)) {
+    isolate->life->tell_sentry(isolate);
   }
 }
 
 static void end(ic_isolate *isolate) {
-  if (isolate->post.sentry_sleeps) ic_count(&isolate->post.turns);
+  if (isolate->post.is_guarded) ic_count(&isolate->post.turns);
 }
 
 static ic_turn_outcome run(ic_isolate *isolate, ic_message *chain,
