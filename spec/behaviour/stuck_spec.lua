@@ -110,7 +110,7 @@ describe("A stuck isolate", function()
 
     assert.equal(waiter, report.ref)
     assert.matches("^/waiter waits for .* s for an answer from /silent, with "
-      .. "1 messages unread: .*%.lua:3 in the main chunk$", report.text)
+      .. "1 message unread: .*%.lua:3 in the main chunk$", report.text)
   end)
 
   it("goes on as before, with the script's own hooks", function()

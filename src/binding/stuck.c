@@ -89,8 +89,9 @@ void ic_stuck_answer(ic_lua_body *body, lua_State *L, const ic_message *probe) {
     uint64_t unread =
         ic_counted(&isolate->mailbox.pushed) - ic_counted(&isolate->handled);
     int size = snprintf(text, sizeof text,
-                        "for an answer from %s, with %llu messages unread",
-                        request->asked->path, (unsigned long long)unread);
+                        "for an answer from %s, with %llu message%s unread",
+                        request->asked->path, (unsigned long long)unread,
+                        unread == 1 ? "" : "s");
     if (size < 0 || (size_t)size >= sizeof text) return;
     describe_place(request->co, text + size, sizeof text - (size_t)size);
     ic_sentry_tell_waiting(&isolate->cluster->sentry, probe, isolate, text);

@@ -11,7 +11,9 @@ enum {
   LOOKS = 8,  // in the time that is waited for
   SHORTEST_TICK_MS = 5,
   LONGEST_TICK_MS = 500,
-  SAMPLE_MS = 100,  // for an interrupted thread to come to the next instruction
+  SAMPLE_MS = 100,  // that an interrupted thread runs at most to the next
+                    // instruction,
+  RUN_MS = 5000,    // and so long it may take until it has
   REPORTS_MAX = 16  // of one look
 };
 
@@ -94,6 +96,13 @@ static bool read_of_thread(int id, const char *name, char *out, size_t size) {
   return got;
 }
 
+// For how long the thread has had a core; -1: the system does not say.
+static int64_t time_of_thread(int id) {
+  char line[64];
+  if (!read_of_thread(id, "schedstat", line, sizeof line)) return -1;
+  return strtoll(line, NULL, 10);
+}
+
 // Whether the thread sleeps in the system.
 static bool is_blocked(int thread_id) {
   char line[256];
@@ -138,18 +147,32 @@ static void tell_blocked(ic_sentry *sentry, const finding *found,
   tell(sentry, found, IC_STUCK_BLOCKED, "blocked", where);
 }
 
-static void tell_busy(ic_sentry *sentry, const finding *found) {
+// Where the thread, which was interrupted, is; NULL: it has run for long and did not
+// say so. Where cores are scarce it may have to wait for one.
+static char *wait_for_sample(ic_sentry *sentry, ic_post *post, int thread_id) {
+  char *sample = NULL;
+  int64_t began_ns = ic_now_ns();
+  int64_t ran_ns = time_of_thread(thread_id);
+  bool may_come = true;
+  while (!sample && may_come && !atomic_load(&sentry->stopping) &&
+         atomic_load(&post->turns) == post->seen_turns) {
+    ic_parker_park(&sentry->parker, ic_deadline_ns(1));
+    int64_t waited_ms = (ic_now_ns() - began_ns) / IC_NS_PER_MS;
+    int64_t more_ns = time_of_thread(thread_id) - ran_ns;
+    may_come = ran_ns < 0
+                   ? waited_ms < SAMPLE_MS
+                   : more_ns < SAMPLE_MS * IC_NS_PER_MS && waited_ms < RUN_MS;
+    sample = atomic_exchange(&post->sample, NULL);
+  }
+  return sample;
+}
+
+static void tell_busy(ic_sentry *sentry, const finding *found, int thread_id) {
   ic_post *post = &found->isolate->post;
   free(atomic_exchange(&post->sample, NULL));
   atomic_store(&post->wants_sample, true);
   ic_scheduler_poke(sentry->scheduler, found->isolate);
-  char *sample = NULL;
-  int64_t deadline_ns = ic_deadline_ns(SAMPLE_MS);
-  while (!sample && ic_now_ns() < deadline_ns &&
-         !atomic_load(&sentry->stopping)) {
-    ic_parker_park(&sentry->parker, ic_deadline_ns(1));
-    sample = atomic_exchange(&post->sample, NULL);
-  }
+  char *sample = wait_for_sample(sentry, post, thread_id);
   atomic_store(&post->wants_sample, false);
   if (!sample) sample = atomic_exchange(&post->sample, NULL);
   tell(sentry, found, IC_STUCK_LOOP, "busy",
@@ -177,7 +200,7 @@ static void report(ic_sentry *sentry, const finding *found) {
   } else if (is_blocked(thread_id)) {
     tell_blocked(sentry, found, thread_id);
   } else {
-    tell_busy(sentry, found);
+    tell_busy(sentry, found, thread_id);
   }
 }
 
@@ -336,7 +359,6 @@ void ic_sentry_stop(ic_sentry *sentry) {
 }
 
 void ic_sentry_fini(ic_sentry *sentry) {
-  forget_all(
-      sentry);  // that were told of by threads that outlived the shutdown
+  forget_all(sentry);  // told of by threads that outlived the shutdown
   ic_mutex_fini(&sentry->mutex);
 }
