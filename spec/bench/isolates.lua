@@ -247,7 +247,7 @@ local function watcher(context)
   for _ = 1, idlers do context.onMessage:next() end
   context:sleep(0.5)
   print("rss", (clock.rss() - before) / idlers, "KiB")
-  idleCpu(function() context:sleep(context:property "seconds" * 4) end)
+  idleCpu(function() context:sleep(context:property "seconds" * 10) end)
   context:shutdownNode()
 end
 

@@ -174,7 +174,7 @@ local function idle()
   local all = startAll(1000)
   cqueues.sleep(0.5)
   print("rss", (clock.rss() - before) / #all, "KiB")
-  require "idle_cpu"(function() cqueues.sleep(4 * seconds) end)
+  require "idle_cpu"(function() cqueues.sleep(10 * seconds) end)
 end
 
 -- --- Start ------------------------------------------------------------------

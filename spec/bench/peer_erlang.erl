@@ -60,9 +60,9 @@ run("idle", Seconds) ->
     timer:sleep(500),
     say("rss", (rss() - Before) / Count, "KiB"),
     {Cpu, _} = statistics(runtime),
-    timer:sleep(trunc(2000 * Seconds)),
+    timer:sleep(trunc(10000 * Seconds)),
     {Later, _} = statistics(runtime),
-    say("cpu", (Later - Cpu) / (2000 * Seconds) * 100, "%");
+    say("cpu", (Later - Cpu) / (10000 * Seconds) * 100, "%");
 run("codec", Seconds) ->
     Value = #{id => length([1]), name => list_to_binary("abc"),
               v => list_to_float("1.5")},

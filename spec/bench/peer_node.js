@@ -187,7 +187,7 @@ const programs = {
     await sleep(0.5);
     say('rss', (rss() - before) / 50, 'KiB');
     const begin = now(), used = cpu();
-    await sleep(2 * seconds);
+    await sleep(10 * seconds);
     say('cpu', (cpu() - used) / (now() - begin) * 100, '%');
     process.exit(0);
   },
