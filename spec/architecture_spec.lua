@@ -13,7 +13,7 @@ local CORE_FLOORS = {
   "mailbox", "weight", "family", "bound", "isolate", "watch", "wait", "ref",
   "outsiders", "reader",
   "program", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
-  "simulator", "scheduler", "watchdog", "sentry", "ups", "registry",
+  "simulator", "scheduler", "watchdog", "sentry", "changes", "registry",
   "supervision", "dead_letters", "cluster", "death", "send", "simulated",
   "port",
 }

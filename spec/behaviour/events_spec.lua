@@ -149,6 +149,52 @@ describe("onIsolateUp and onIsolateDown", function()
       }, probe:heard(10))
     end)
 
+  it("are told of an end in its place, while the entry still ran", function()
+    probe:spawn("/busy", function(context)
+      local tell = context:property "probe"
+      repeat local go = context:lookupIsolate "/go" until go
+      context.onIsolateDown:listen(function(ref)
+        tell:send("down " .. ref.path)
+      end)
+      context:onMessage(function(text) tell:send(text) end)
+    end)
+
+    for i = 1, 3 do
+      local path = "/" .. i
+      local short = probe:spawn(path, function(context)
+        context:onMessage(function() context:shutdownIsolate() end)
+      end)
+      cluster:lookupIsolate "/busy":send("before " .. path)
+      short:send "end"
+      probe:reasonOf(short)
+      cluster:lookupIsolate "/busy":send("after " .. path)
+    end
+    cluster:spawnIsolate("/go", "spec.support.idle")
+
+    assert.same({
+      "before /1", "down /1", "after /1", "before /2", "down /2", "after /2",
+      "before /3", "down /3", "after /3",
+    }, probe:heard(9))
+  end)
+
+  it("leave the count of messages that wait as it is", function()
+    probe:spawn("/busy", function(context)
+      repeat local go = context:lookupIsolate "/go" until go
+      context.onIsolateUp:listen(function(ref)
+        context:property "probe":send(ref.path)
+      end)
+    end)
+    for _, path in ipairs { "/a", "/b", "/go" } do
+      cluster:spawnIsolate(path, "spec.support.idle")
+    end
+    probe:heard(3)
+
+    cluster:lookupIsolate "/busy":send "unread"
+
+    assert.is_true(cluster:settle(10))
+    assert.equal(1, cluster:stats().isolates["/busy"].mailbox)
+  end)
+
   it("find the isolate by its path and its properties", function()
     probe:spawn("/watcher", function(context)
       context.onIsolateUp

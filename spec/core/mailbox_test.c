@@ -111,6 +111,30 @@ static void closed_is_closed_for_good(void) {
   CHECK(ic_mailbox_is_closed(&mailbox));
 }
 
+static void a_dated_one_knows_what_came_before_a_moment(void) {
+  ic_mailbox mailbox;
+  ic_mailbox_init(&mailbox);
+  bool wake;
+  ic_mailbox_push(&mailbox, new_numbered(0, 0), &wake);
+  atomic_store(&mailbox.is_dated, true);
+  ic_mailbox_push(&mailbox, new_numbered(0, 1), &wake);
+  uint64_t moment = ic_mailbox_next_moment();
+  CHECK(moment == ic_mailbox_moment());
+  ic_mailbox_push(&mailbox, new_numbered(0, 2), &wake);
+  ic_message *chain = ic_mailbox_take(&mailbox);
+  CHECK(chain->moment == 0);
+  CHECK(chain->next->moment == moment - 1);
+  CHECK(chain->next->next->moment == moment);
+  ic_message_free_chain(chain);
+}
+
+static void what_came_by_another_way_is_counted(void) {
+  ic_mailbox mailbox;
+  ic_mailbox_init(&mailbox);
+  ic_mailbox_count(&mailbox, 3);
+  CHECK(mailbox.taken == 3 && atomic_load(&mailbox.pushed) == 3);
+}
+
 // --- Many threads -----------------------------------------------------------
 
 enum { SENDERS = 3, MESSAGES = 2000, CLOSINGS = 400 };
@@ -238,6 +262,8 @@ int main(void) {
   RUN(who_is_awake_again_is_not_woken);
   RUN(closing_gives_what_was_left);
   RUN(closed_is_closed_for_good);
+  RUN(a_dated_one_knows_what_came_before_a_moment);
+  RUN(what_came_by_another_way_is_counted);
   RUN(each_senders_order_is_kept_and_no_wake_up_lost);
   RUN(nothing_is_lost_where_a_close_meets_pushes);
   return check_report("mailbox");

@@ -62,31 +62,33 @@ void ic_body_enqueue(ic_lua_body *body, ic_message *chain) {
   body->queue_end = &body->base.isolate->mailbox.last->next;
 }
 
-static ic_message **find_down(ic_message **link) {
-  while (*link && (*link)->kind != IC_MESSAGE_DOWN)
-    link = &(*link)->next;
-  return link;
+// Whether it was sent before the change that [event] tells of. What came once the
+// isolate hears of changes by messages has no moment.
+static bool is_before(const ic_message *message, const ic_message *event) {
+  if (message->kind == IC_MESSAGE_UP || message->kind == IC_MESSAGE_DOWN) {
+    return false;
+  }
+  return message->moment > 0 && message->moment < event->request;
 }
 
-// Each is put behind the last down that came before it, so that it is in front of
-// what its isolate sent.
-void ic_body_enqueue_missed(ic_lua_body *body, ic_message *ups) {
+// So each is behind what led to it, as what its isolate had sent before it ended, and
+// in front of what it led to, as what its isolate sent once it was up.
+void ic_body_enqueue_missed(ic_lua_body *body, ic_message *events) {
   ic_body_enqueue(body, ic_isolate_take(body->base.isolate, 0));
   ic_message **at = &body->queue;
-  ic_message **down = find_down(at);
-  while (ups) {
-    ic_message *up = ups;
-    ups = up->next;
-    while (*down && (*down)->request < up->request) {
-      at = &(*down)->next;
-      down = find_down(at);
-    }
-    if (down == at) down = &up->next;
-    up->next = *at;
-    *at = up;
-    at = &up->next;
+  uint64_t count = 0;
+  while (events) {
+    ic_message *event = events;
+    events = event->next;
+    while (*at && is_before(*at, event))
+      at = &(*at)->next;
+    event->next = *at;
+    *at = event;
+    at = &event->next;
+    count++;
   }
   if (!*at) body->queue_end = at;
+  ic_mailbox_count(&body->base.isolate->mailbox, count);
 }
 
 static bool has_handler(const ic_lua_body *body) {

@@ -188,9 +188,9 @@ void ic_body_fini(ic_lua_body *body);
 // has just given.
 void ic_body_enqueue(ic_lua_body *body, ic_message *chain);
 
-// Puts [ups], which the isolate missed while it started (ic_registry_watch), among
-// what waits; takes them.
-void ic_body_enqueue_missed(ic_lua_body *body, ic_message *ups);
+// Puts [events], the ups and downs that the isolate missed while it started
+// (ic_registry_watch), among what waits; takes them.
+void ic_body_enqueue_missed(ic_lua_body *body, ic_message *events);
 
 // Handles all that waits and is due, in coroutines resumed from [L].
 // Stack: [-0, +0]. Raises memory errors only.

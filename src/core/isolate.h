@@ -21,7 +21,6 @@
 
 typedef struct ic_body ic_body;
 typedef struct ic_watch ic_watch;
-typedef struct ic_up ic_up;
 
 // An error that an isolate ended by, in words: two strings, each with a NUL
 // behind it, and any bytes in it. It is kept with the isolate's identity.
@@ -192,7 +191,8 @@ struct ic_isolate {
   const char *reason;  // once ended; static. Who hears of the end reads it and
   ic_error *error;     // the error, owned, or NULL, without the lock
   ic_watch *watches;   // who waits for the end; see watch.h
-  ic_up *heard_up;     // while it starts: the last it needs no word of; ups.h
+  uint64_t heard;      // while it starts: how many changes; see changes.h
+  bool is_starting;    // has a place among them
   bool in_map;         // has a path that others may find
   bool is_port;        // not counted as an isolate
   bool is_member;      // has a place in its family

@@ -15,10 +15,23 @@ void ic_mailbox_init(ic_mailbox *mailbox) {
   *mailbox = (ic_mailbox){0};
 }
 
+static _Atomic uint64_t last_moment;
+
+uint64_t ic_mailbox_moment(void) {
+  return atomic_load_explicit(&last_moment, memory_order_acquire);
+}
+
+uint64_t ic_mailbox_next_moment(void) {
+  return atomic_fetch_add_explicit(&last_moment, 1, memory_order_acq_rel) + 1;
+}
+
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
                           bool *wake) {
   // Counted first, so that what was taken was counted before.
   atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
+  if (atomic_load_explicit(&mailbox->is_dated, memory_order_relaxed)) {
+    message->moment = ic_mailbox_moment();
+  }
   ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
   do {
     if (head == CLOSED) return IC_GONE;
@@ -51,6 +64,11 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
       &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
   mailbox->last = head;
   return reverse(head, &mailbox->taken);
+}
+
+void ic_mailbox_count(ic_mailbox *mailbox, uint64_t count) {
+  atomic_fetch_add_explicit(&mailbox->pushed, count, memory_order_relaxed);
+  mailbox->taken += count;
 }
 
 bool ic_mailbox_sleep(ic_mailbox *mailbox) {

@@ -17,7 +17,7 @@
 // spec/core/mailbox_test.c runs many senders against a sleeping reader and a
 // close, under ThreadSanitizer too.
 //
-// Threads: push, close - any; take, sleep, awake - only the reader.
+// Threads: push, close - any; take, count, sleep, awake - only the reader.
 // Memory:  a message belongs to the mailbox from push until take or close.
 
 #ifndef IC_MAILBOX_H
@@ -29,6 +29,12 @@
 #include "core/message.h"
 #include "core/sync.h"
 
+// How many ups and downs there were in this process: what has happened before the
+// next one has a lower moment than what that leads to. Threads: any.
+uint64_t ic_mailbox_moment(void);
+// One more: its moment.
+uint64_t ic_mailbox_next_moment(void);
+
 typedef struct {
   // What who pushes writes to is one cache line, with what they count there of the
   // receiver's limits: the first change fetches it from the other core, and the
@@ -37,6 +43,9 @@ typedef struct {
   _Atomic uint64_t pushed;                // messages so far, refused ones too
   _Atomic uint64_t weighed, seen_lifted;  // bytes; see weight.h
   _Atomic uint64_t taken_places, seen_freed_places;  // see bound.h
+  // Messages are given the moment of their push: it is still to be found out which
+  // ups and downs they come behind.
+  _Atomic bool is_dated;
 
   // The reader's.
   _Alignas(IC_CACHE_LINE) uint64_t taken;  // messages so far
@@ -54,6 +63,9 @@ ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message, bool *wake);
 
 // All messages, the oldest first, linked by next; NULL if there are none.
 ic_message *ic_mailbox_take(ic_mailbox *mailbox);
+
+// [count] messages came to the reader by another way, and count as pushed and taken.
+void ic_mailbox_count(ic_mailbox *mailbox, uint64_t count);
 
 // Falls asleep; false where there is a message, or the mailbox is closed.
 bool ic_mailbox_sleep(ic_mailbox *mailbox);

@@ -80,7 +80,10 @@ struct ic_message {
   uint32_t correlation_size;
   uint32_t type_size;  // with its NUL; 0: none
   ic_ref_list refs;
-  uint64_t cluster_key;  // NODE_*, UP, DOWN: of which cluster
+  union {
+    uint64_t cluster_key;  // NODE_*, UP, DOWN, DEAD, STUCK: of which cluster
+    uint64_t moment;       // others, where the mailbox is dated: of the push
+  };
   const char *reason;    // DOWN, ENDED, DEAD, STUCK: static
   char *text;            // SPAWNED, REPLY: why not; STUCK; owned, or NULL
   ic_builder *builder;   // of one that a C program built

@@ -18,7 +18,8 @@ struct ic_numbering {
 enum { FIRST_BUCKETS = 64 };
 
 void ic_registry_init(ic_registry *registry, uint64_t cluster_key) {
-  *registry = (ic_registry){.cluster_key = cluster_key};
+  *registry =
+      (ic_registry){.cluster_key = cluster_key, .version = ic_mailbox_moment()};
   ic_mutex_init(&registry->mutex);
   ic_condition_init(&registry->changed);
 }
@@ -33,6 +34,7 @@ void ic_registry_fini(ic_registry *registry) {
     ic_isolate_release(registry->watchers[i].isolate);
   }
   free(registry->watchers);
+  ic_changes_fini(&registry->changes);
   free(registry->buckets);
   ic_condition_fini(&registry->changed);
   ic_mutex_fini(&registry->mutex);
@@ -206,7 +208,6 @@ static void add_watcher_locked(ic_registry *registry, ic_isolate *isolate,
       (ic_watcher){ic_isolate_hold(isolate), watches};
 }
 
-// Most isolates watch only while they start: the search begins at the newest.
 static ic_status watch_locked(ic_registry *registry, ic_isolate *isolate,
                               unsigned watches) {
   size_t i = registry->watcher_count;
@@ -271,35 +272,34 @@ static bool has_live_supervisor(const ic_isolate *isolate) {
   return isolate->supervisor && isolate->supervisor->stage == IC_STAGE_LIVE;
 }
 
+// For those that start.
+static void note_change_locked(ic_registry *registry, ic_message_kind kind,
+                               ic_isolate *isolate, ic_ref_list *waste) {
+  registry->version = ic_mailbox_next_moment();
+  ic_changes_add_locked(&registry->changes, isolate, kind, registry->version,
+                        waste);
+}
+
 // Others hear of it, those that start later; it hears of what comes from now on.
-static ic_status announce_locked(ic_registry *registry, ic_isolate *isolate,
-                                 ic_ref_list *sleepers, ic_ups_waste *waste) {
-  ic_status status = reserve_watcher_locked(registry);
-  if (status != IC_OK) return status;
+static void announce_locked(ic_registry *registry, ic_isolate *isolate,
+                            ic_ref_list *sleepers, ic_ref_list *waste) {
   if (isolate->in_map) {
-    ic_ups_add_locked(&registry->ups, isolate, registry->version + 1, waste);
-  }
-  if (!isolate->is_port) {
-    status = ic_ups_begin_locked(&registry->ups, isolate);
-    if (status != IC_OK) return status;
-    registry->totals.spawned++;
-    add_watcher_locked(registry, isolate, IC_WATCH_DOWN);
-  }
-  if (isolate->in_map) {
-    registry->version++;
+    note_change_locked(registry, IC_MESSAGE_UP, isolate, waste);
     tell_watchers_locked(registry, IC_WATCH_UP, IC_MESSAGE_UP, isolate,
                          sleepers);
   }
-  return IC_OK;
+  if (isolate->is_port) return;
+  registry->totals.spawned++;
+  atomic_store(&isolate->mailbox.is_dated, true);
+  ic_changes_begin_locked(&registry->changes, isolate);
 }
 
 static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
                                 ic_message *start, ic_ref_list *sleepers,
-                                ic_ups_waste *waste) {
+                                ic_ref_list *waste) {
   if (registry->node != IC_NODE_UP) return IC_DOWN;
   if (isolate->supervisor && !has_live_supervisor(isolate)) return IC_DOWN;
-  ic_status status = announce_locked(registry, isolate, sleepers, waste);
-  if (status != IC_OK) return status;
+  announce_locked(registry, isolate, sleepers, waste);
   // Nobody can find the isolate before the unlock, so this is its first.
   if (start) push_locked(isolate, start, sleepers);
   isolate->stage = IC_STAGE_LIVE;
@@ -309,13 +309,13 @@ static ic_status publish_locked(ic_registry *registry, ic_isolate *isolate,
 ic_status ic_registry_publish(ic_registry *registry, ic_isolate *isolate,
                               ic_message *start) {
   ic_ref_list sleepers = {0};
-  ic_ups_waste waste = {0};
+  ic_ref_list waste = {0};
   ic_mutex_lock(&registry->mutex);
   ic_status status =
       publish_locked(registry, isolate, start, &sleepers, &waste);
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
-  ic_ups_free(&waste);
+  ic_ref_list_fini(&waste);
   return status;
 }
 
@@ -330,17 +330,17 @@ static void count_ended_locked(ic_registry *registry, ic_isolate *isolate) {
 }
 
 static void remove_locked(ic_registry *registry, ic_isolate *isolate,
-                          ic_ref_list *sleepers, ic_ups_waste *waste) {
+                          ic_ref_list *sleepers, ic_ref_list *waste) {
   count_ended_locked(registry, isolate);
   bool was_found = isolate->stage != IC_STAGE_RESERVED && isolate->in_map;
   isolate->stage = IC_STAGE_ENDED;
   if (isolate->is_member) ic_family_leave(isolate->family);
   isolate->is_member = false;
-  watch_locked(registry, isolate, 0);
-  ic_ups_end_locked(&registry->ups, isolate, waste, NULL);
+  if (!isolate->is_starting) watch_locked(registry, isolate, 0);
+  ic_changes_end_locked(&registry->changes, isolate, 0, waste);
   if (isolate->in_map) drop_path_locked(registry, isolate);
   if (was_found) {
-    registry->version++;
+    note_change_locked(registry, IC_MESSAGE_DOWN, isolate, waste);
     tell_watchers_locked(registry, IC_WATCH_DOWN, IC_MESSAGE_DOWN, isolate,
                          sleepers);
   }
@@ -362,7 +362,7 @@ static ic_isolate *last_waited_for_locked(const ic_isolate *ended) {
 void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
                         const char *reason, ic_error *error) {
   ic_ref_list sleepers = {0};
-  ic_ups_waste waste = {0};
+  ic_ref_list waste = {0};
   ic_isolate *removed = NULL;  // linked by next_in_bucket, which is free now
   ic_mutex_lock(&registry->mutex);
   if (isolate->stage >= IC_STAGE_LEAVING) {
@@ -384,7 +384,7 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
   }
   ic_mutex_unlock(&registry->mutex);
   wake_all(&sleepers);
-  ic_ups_free(&waste);
+  ic_ref_list_fini(&waste);
   while (removed) {
     ic_isolate *next = removed->next_in_bucket;
     ic_isolate_release(removed);
@@ -402,18 +402,21 @@ bool ic_registry_has(ic_registry *registry, const ic_isolate *isolate) {
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
                             unsigned watches, ic_message **missed) {
   ic_status status = IC_OK;
-  ic_ups_waste waste = {0};
+  ic_ref_list waste = {0};
   if (missed) *missed = NULL;
   ic_mutex_lock(&registry->mutex);
-  if (isolate->stage != IC_STAGE_ENDED || watches == 0) {
+  bool is_new = isolate->is_starting;  // so it is no watcher yet
+  if (watches == 0 ? !is_new : isolate->stage != IC_STAGE_ENDED) {
     status = watch_locked(registry, isolate, watches);
   }
-  if (status == IC_OK) {
-    ic_ups_end_locked(&registry->ups, isolate, &waste,
-                      watches & IC_WATCH_UP ? missed : NULL);
+  if (status == IC_OK && is_new) {
+    ic_message *events = ic_changes_end_locked(&registry->changes, isolate,
+                                               missed ? watches : 0, &waste);
+    if (missed) *missed = events;
+    atomic_store(&isolate->mailbox.is_dated, false);
   }
   ic_mutex_unlock(&registry->mutex);
-  ic_ups_free(&waste);
+  ic_ref_list_fini(&waste);
   return status;
 }
 

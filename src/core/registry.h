@@ -10,7 +10,7 @@
 #ifndef IC_REGISTRY_H
 #define IC_REGISTRY_H
 
-#include "core/ups.h"
+#include "core/changes.h"
 #include "core/watch.h"
 
 typedef enum { IC_NODE_UP, IC_NODE_STOPPING, IC_NODE_DOWN } ic_node_state;
@@ -43,11 +43,11 @@ typedef struct {
   ic_isolate **buckets;
   size_t bucket_count;  // a power of two, or 0
   size_t path_count;
-  uint64_t version;  // rises with each up and down
+  uint64_t version;  // the moment of the last up or down
   ic_watcher *watchers;
   size_t watcher_count;
   size_t watcher_capacity;
-  ic_ups ups;                // not heard yet by those that start
+  ic_changes changes;        // not heard yet by those that start
   ic_numbering *numberings;  // the last number given beneath each prefix
   ic_totals totals;          // of those that have ended
   size_t letters;            // events of dead letters that wait to be heard
@@ -69,8 +69,7 @@ ic_status ic_registry_reserve(ic_registry *registry, const char *path,
 
 // Makes [isolate] findable and tells those who watch. [start], which may be
 // NULL, becomes its first message. Until an isolate has said what it wants
-// (ic_registry_watch) it is told of downs, and ups are noted for it, so that none
-// is missed.
+// (ic_registry_watch) ups and downs are noted for it, so that none is missed.
 //
 // Ownership: takes [start] on IC_OK. Errors: IC_DOWN - too late; so it is for an
 // isolate whose supervisor has ended. IC_MEMORY.
@@ -89,10 +88,11 @@ void ic_registry_remove(ic_registry *registry, ic_isolate *isolate,
 // Whether [isolate] has been published, and not removed.
 bool ic_registry_has(ic_registry *registry, const ic_isolate *isolate);
 
-// Sets what [isolate] hears of; 0: nothing more. At the first time, if that is ups,
-// [missed] gets those since it was published, the oldest first. They come before all
-// that is in its mailbox, but for downs with a lower number ([request]). Else it gets
-// NULL. It may be NULL for who does not start.
+// Sets what [isolate] hears of; 0: nothing more. At the first time, if that is ups or
+// downs, [missed] gets all of both since it was published, the oldest first. Each is
+// to come behind the messages in its mailbox with a lower [moment] than its own
+// ([request]), and before all others. Else it gets NULL. It may be NULL for who does
+// not start, or wants nothing.
 // Ownership: gives [missed]. Errors: IC_MEMORY.
 ic_status ic_registry_watch(ic_registry *registry, ic_isolate *isolate,
                             unsigned watches, ic_message **missed);
