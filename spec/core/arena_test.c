@@ -10,23 +10,9 @@
 #include <sys/resource.h>
 
 #include "check.h"
+#include "core/chunks.h"
 #include "core/homes.h"
 #include "core/sync.h"
-
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZED 1
-#else
-#define ADDRESS_SANITIZED 0
-#endif
-#if ADDRESS_SANITIZED || defined(__SANITIZE_THREAD__) || \
-    __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 // Sizes around every border: classes, doublings, small and large.
 static const size_t sizes[] = {1,    15,   16,   17,   32,   33,    100,
@@ -232,7 +218,7 @@ static void keeps_a_bounded_store(void) {
   }
   for (int i = 0; i < ARENAS; i++)
     ic_arena_free(arenas[i]);
-  CHECK(ic_arena_stored_bytes() <= IC_ARENA_STORE_BYTES);
+  CHECK(ic_chunk_stored_bytes() <= IC_CHUNK_STORE_BYTES);
 }
 
 static void takes_from_the_store_what_it_gave(void) {
@@ -240,9 +226,9 @@ static void takes_from_the_store_what_it_gave(void) {
     ic_arena *arena = ic_arena_new();
     for (int k = 0; k < IC_HOME_BYTES / 1000 + 1; k++)
       CHECK(make(arena, 1000));
-    size_t without = ic_arena_stored_bytes();
+    size_t without = ic_chunk_stored_bytes();
     ic_arena_free(arena);
-    CHECK(ADDRESS_SANITIZED || ic_arena_stored_bytes() > without);
+    CHECK(ADDRESS_SANITIZED || ic_chunk_stored_bytes() > without);
   }
 }
 
@@ -319,7 +305,7 @@ static void moves_between_threads(void) {
     ic_thread_join(threads[i]);
   ic_arena_free(atomic_exchange(&waiting, NULL));
   CHECK(!broken);
-  CHECK(ic_arena_stored_bytes() <= IC_ARENA_STORE_BYTES);
+  CHECK(ic_chunk_stored_bytes() <= IC_CHUNK_STORE_BYTES);
 }
 
 static size_t others;

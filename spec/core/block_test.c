@@ -34,7 +34,7 @@ static void has_the_size_and_is_aligned(void) {
   for (int i = 0; i < SIZES; i++) {
     size_t fit = ic_block_fit(sizes[i]);
     CHECK(fit >= sizes[i] && ic_block_fit(fit) == fit);
-#ifndef __SANITIZE_ADDRESS__
+#if !ADDRESS_SANITIZED
     CHECK(fit % IC_BLOCK_UNIT == 0);
 #endif
     CHECK(fit <= sizes[i] + sizes[i] / 4 + 64);
@@ -71,7 +71,7 @@ static void fails_in_tests_when_asked_to(void) {
 }
 
 // AddressSanitizer's malloc ends the program instead.
-#ifndef __SANITIZE_ADDRESS__
+#if !ADDRESS_SANITIZED
 static void refuses_more_than_there_is(void) {
   CHECK(ic_block_take(SIZE_MAX) == NULL);
   CHECK(ic_block_take(SIZE_MAX / 2) == NULL);
@@ -101,7 +101,7 @@ static void keeps_a_bounded_number_of_large_ones_warm(void) {
   CHECK(ic_block_cached_bytes() == before);
 }
 
-#ifndef __SANITIZE_ADDRESS__
+#if !ADDRESS_SANITIZED
 // What grows begins small: then what it grew up to the last time is still wanted.
 static void keeps_larger_ones_when_it_maps_a_small_one(void) {
   enum { MOST = IC_BLOCK_CACHE_BYTES / IC_BLOCK_LARGE + 1 };
@@ -199,11 +199,11 @@ int main(void) {
   RUN(has_the_size_and_is_aligned);
   RUN(keeps_what_is_in_it_when_resized);
   RUN(fails_in_tests_when_asked_to);
-#ifndef __SANITIZE_ADDRESS__
+#if !ADDRESS_SANITIZED
   RUN(refuses_more_than_there_is);
 #endif
   RUN(keeps_a_bounded_number_of_large_ones_warm);
-#ifndef __SANITIZE_ADDRESS__
+#if !ADDRESS_SANITIZED
   RUN(keeps_larger_ones_when_it_maps_a_small_one);
 #endif
   RUN(can_be_given_back_by_any_thread);

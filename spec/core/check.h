@@ -11,6 +11,21 @@
 
 #include <stdio.h>
 
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZED 1
+#else
+#define ADDRESS_SANITIZED 0
+#endif
+#if ADDRESS_SANITIZED || defined(__SANITIZE_THREAD__) || \
+    __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static int check_passed, check_failed, check_bad;
 
 #define CHECK(condition)                                                 \

@@ -1,4 +1,4 @@
-// cluster_test.c - spawning and shutting down, and both at once.
+// cluster_test.c - spawning, looking up, counting.
 
 #include "core/cluster.h"
 
@@ -7,33 +7,7 @@
 
 #include "check.h"
 #include "failing.h"
-#include "test_body.h"
-
-// What most tests need one of.
-static ic_cluster *cluster;
-static test_script play;
-
-static void set_up(void) {
-  script_init(&play);
-  cluster = NULL;
-  ic_cluster_new(NULL, &cluster);
-}
-
-static void tear_down(void) {
-  ic_cluster_free(cluster);
-  script_fini(&play);
-}
-
-static ic_status try_start(const char *path, ic_isolate **out, char **text) {
-  ic_start start = {.path = path, .body = test_body_new(&play)};
-  return ic_cluster_start(cluster, &start, out, text);
-}
-
-// A running isolate, or NULL.
-static ic_isolate *start(const char *path) {
-  ic_isolate *isolate = NULL;
-  return try_start(path, &isolate, NULL) == IC_OK ? isolate : NULL;
-}
+#include "test_cluster.h"
 
 static ic_status start_later(const char *path, ic_isolate *spawner,
                              ic_isolate **out) {
@@ -45,11 +19,6 @@ static ic_status start_later(const char *path, ic_isolate *spawner,
   return ic_cluster_start(cluster, &start, out, NULL);
 }
 
-static ic_isolate *new_outsider(void) {
-  ic_isolate *outsider = NULL;
-  return ic_isolate_new("(outsider)", &outsider) == IC_OK ? outsider : NULL;
-}
-
 // The next messages to [isolate]; NULL only if none comes in all patience.
 static ic_message *wait_for_message(ic_isolate *isolate) {
   int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
@@ -58,32 +27,6 @@ static ic_message *wait_for_message(ic_isolate *isolate) {
     chain = ic_isolate_take(isolate, deadline_ns);
   }
   return chain;
-}
-
-static ic_status send_integer(ic_isolate *to, ic_isolate *sender,
-                              uint64_t request) {
-  ic_message *message = NULL;
-  if (ic_message_new(&message) != IC_OK) return IC_MEMORY;
-  ic_message_add_integer(message, 7);
-  message->request = request;
-  ic_send_options options = {.sender = sender};
-  ic_status status = ic_ref_send(to, message, &options);
-  if (status != IC_OK) ic_message_free(message);
-  return status;
-}
-
-static ic_status find_status(const char *path) {
-  ic_ref *ref = NULL;
-  ic_status status = ic_cluster_lookup(cluster, path, &ref);
-  ic_ref_release(ref);
-  return status;
-}
-
-static ic_totals totals(void) {
-  ic_totals totals;
-  size_t live;
-  ic_cluster_totals(cluster, &totals, &live);
-  return totals;
 }
 
 // --- Spawning ---------------------------------------------------------------
@@ -249,212 +192,6 @@ static void waits_until_no_isolate_is_left(void) {
   tear_down();
 }
 
-static void a_shutdown_asks_and_waits(void) {
-  set_up();
-  for (int i = 0; i < 5; i++)
-    ic_isolate_release(start("/a/"));
-  CHECK(ic_cluster_is_up(cluster));
-  CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
-  CHECK(!ic_cluster_is_up(cluster));
-  CHECK(tally_count(&play.frees) == 5);
-  CHECK(ic_cluster_shutdown(cluster, 0) == IC_OK);
-  ic_isolate *isolate = NULL;
-  CHECK(try_start("/a", &isolate, NULL) == IC_DOWN);
-  CHECK(find_status("/a") == IC_DOWN);
-  tear_down();
-}
-
-static bool ignore(test_script *script, const ic_message *message) {
-  (void)script;
-  (void)message;
-  return true;
-}
-
-static bool spin(test_script *script, const ic_message *message) {
-  (void)message;
-  spin_until_interrupted(script);
-  return true;
-}
-
-static bool hold_up(test_script *script, const ic_message *message) {
-  (void)message;
-  wait_at_gate(script);
-  return true;
-}
-
-static void one_that_ignores_it_is_killed(void) {
-  set_up();
-  play.on_message = ignore;
-  ic_isolate *watcher = new_outsider();
-  ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN, NULL);
-  ic_isolate_release(start("/a"));
-  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
-  ic_message *down = ic_isolate_take(watcher, 0);
-  CHECK(down && strcmp(down->reason, "killed") == 0);
-  CHECK(tally_count(&play.frees) == 1);
-  ic_message_free_chain(down);
-  ic_registry_watch(&cluster->registry, watcher, 0, NULL);
-  ic_isolate_release(watcher);
-  tear_down();
-}
-
-static void one_that_spins_is_interrupted(void) {
-  set_up();
-  play.on_message = spin;
-  ic_isolate_release(start("/a"));
-  CHECK(tally_reaches(&play.starts, 1));
-  CHECK(ic_cluster_shutdown(cluster, 1) == IC_TIMEOUT);
-  CHECK(tally_count(&play.frees) == 1);
-  tear_down();
-}
-
-// Its thread ends when the C function returns, and may free the cluster then.
-static void one_that_sits_in_c_is_left_behind(void) {
-  set_up();
-  play.on_message = hold_up;
-  ic_isolate *isolate = start("/a");
-  CHECK(tally_reaches(&play.starts, 1));
-  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
-  CHECK(!ic_ref_is_alive(isolate));
-  CHECK(send_integer(isolate, NULL, 0) == IC_GONE);
-  CHECK(tally_count(&play.frees) == 0);
-  uint64_t key = cluster->key;
-  ic_cluster_free(cluster);
-  tally_add(&play.gate);
-  CHECK(tally_reaches(&play.frees, 1));
-  ic_isolate_release(isolate);
-  ic_cluster *found;
-  while ((found = ic_cluster_find(key)) != NULL)
-    ic_cluster_release(found);
-  script_fini(&play);
-}
-
-static ic_status late_status;
-
-static void *start_on_thread(void *context) {
-  ic_isolate *isolate = NULL;
-  late_status = try_start("/late", &isolate, NULL);
-  ic_isolate_release(isolate);
-  return context;
-}
-
-static void a_load_that_outlasts_the_shutdown_is_refused(void) {
-  set_up();
-  play.on_load = wait_at_gate;
-  ic_thread thread;
-  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, start_on_thread, NULL) ==
-        IC_OK);
-  CHECK(tally_reaches(&play.loads, 1));
-  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
-  tally_add(&play.gate);
-  ic_thread_join(thread);
-  CHECK(late_status == IC_DOWN);
-  CHECK(tally_reaches(&play.frees, 1) && tally_count(&play.turns) == 0);
-  tear_down();
-}
-
-typedef struct {
-  int64_t timeout_ms;
-  ic_status status;
-} shutdown_call;
-
-static void *shut_down(void *argument) {
-  shutdown_call *call = argument;
-  call->status = ic_cluster_shutdown(cluster, call->timeout_ms);
-  return NULL;
-}
-
-static void several_shutdowns_are_one(void) {
-  enum { CALLS = 4 };
-  for (int round = 0; round < 50; round++) {
-    set_up();
-    ic_isolate_release(start("/a"));
-    shutdown_call calls[CALLS];
-    ic_thread threads[CALLS];
-    for (int i = 0; i < CALLS; i++) {
-      calls[i] = (shutdown_call){PATIENCE_MS + i, IC_ERROR};
-      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, shut_down,
-                            &calls[i]) == IC_OK);
-    }
-    for (int i = 0; i < CALLS; i++) {
-      ic_thread_join(threads[i]);
-      CHECK(calls[i].status == IC_OK);
-    }
-    tear_down();
-  }
-}
-
-static void a_shorter_timeout_makes_it_end_earlier(void) {
-  set_up();
-  play.on_message = ignore;
-  ic_isolate_release(start("/a"));
-  CHECK(ic_cluster_begin_shutdown(cluster, -1) == IC_OK);
-  CHECK(ic_cluster_is_up(cluster));
-  CHECK(ic_cluster_begin_shutdown(cluster, 0) == IC_OK);
-  CHECK(!ic_cluster_end_shutdown(cluster));
-  CHECK(!ic_cluster_end_shutdown(cluster));
-  tear_down();
-}
-
-static void *spawn_until_down(void *argument) {
-  ic_status *status = argument;
-  do {
-    ic_isolate *isolate = NULL;
-    *status = try_start("/a/", &isolate, NULL);
-    ic_isolate_release(isolate);
-  } while (*status == IC_OK);
-  return NULL;
-}
-
-static void a_shutdown_amid_spawns_leaves_nobody(void) {
-  enum { SPAWNERS = 3 };
-  for (int round = 1; round <= 40; round++) {
-    set_up();
-    ic_status statuses[SPAWNERS];
-    ic_thread threads[SPAWNERS];
-    for (int i = 0; i < SPAWNERS; i++) {
-      CHECK(ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES, spawn_until_down,
-                            &statuses[i]) == IC_OK);
-    }
-    CHECK(tally_reaches(&play.loads, round % 8));
-    CHECK(ic_cluster_shutdown(cluster, PATIENCE_MS) == IC_OK);
-    for (int i = 0; i < SPAWNERS; i++) {
-      ic_thread_join(threads[i]);
-      CHECK(statuses[i] == IC_DOWN);
-    }
-    ic_cluster_free(cluster);
-    script_fini(&play);
-  }
-}
-
-static void where_no_thread_starts_the_caller_shuts_down(void) {
-  set_up();
-  ic_isolate_release(start("/a"));
-  failing_at(0);
-  ic_status begun = ic_cluster_begin_shutdown(cluster, PATIENCE_MS);
-  CHECK(failing_stop() && begun == IC_MEMORY);
-  ic_isolate_release(start("/b"));
-  CHECK(find_status("/b") == IC_OK);
-  failing_at(0);
-  ic_status status = ic_cluster_shutdown(cluster, PATIENCE_MS);
-  CHECK(failing_stop() && status == IC_OK);
-  CHECK(!ic_cluster_is_up(cluster) && tally_count(&play.frees) == 2);
-  tear_down();
-}
-
-static void freeing_shuts_down(void) {
-  set_up();
-  ic_isolate *isolate = start("/a");
-  ic_cluster_free(cluster);
-  ic_cluster_free(NULL);
-  CHECK(tally_count(&play.frees) == 1);
-  script_fini(&play);
-  // Refs outlive it.
-  CHECK(strcmp(ic_ref_path(isolate), "/a") == 0 && !ic_ref_is_alive(isolate));
-  CHECK(send_integer(isolate, NULL, 0) == IC_GONE);
-  ic_isolate_release(isolate);
-}
-
 // --- Dead letters -----------------------------------------------------------
 
 static bool end_behind_first_value(test_script *script,
@@ -478,25 +215,6 @@ static void requests_left_behind_are_refused(void) {
   CHECK(refusal && refusal->kind == IC_MESSAGE_REPLY && !refusal->next);
   CHECK(refusal->request == 41 && refusal->status == IC_GONE);
   ic_message_free_chain(refusal);
-  ic_isolate_release(isolate);
-  ic_isolate_release(asker);
-  tear_down();
-}
-
-static void requests_to_one_left_behind_are_refused(void) {
-  set_up();
-  play.on_message = hold_up;
-  ic_isolate *asker = new_outsider();
-  ic_isolate *isolate = start("/a");
-  CHECK(tally_reaches(&play.starts, 1));
-  CHECK(send_integer(isolate, asker, 41) == IC_OK);
-  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
-  ic_message *refusal = ic_isolate_take(asker, 0);
-  CHECK(refusal && refusal->request == 41 && refusal->status == IC_GONE);
-  CHECK(totals().dead_letters == 1);
-  ic_message_free_chain(refusal);
-  tally_add(&play.gate);
-  CHECK(tally_reaches(&play.frees, 1));
   ic_isolate_release(isolate);
   ic_isolate_release(asker);
   tear_down();
@@ -536,18 +254,6 @@ static void is_found_by_its_key_while_somebody_uses_it(void) {
   CHECK(ic_cluster_find(key + 1) == NULL);
   tear_down();
   CHECK(ic_cluster_find(key) == NULL);
-}
-
-static void all_clusters_are_shut_down_at_once(void) {
-  set_up();
-  ic_isolate_release(start("/a"));
-  ic_cluster *other = NULL;
-  CHECK(ic_cluster_new(NULL, &other) == IC_OK);
-  CHECK(ic_cluster_shutdown_all(PATIENCE_MS) == 2);
-  CHECK(!ic_cluster_is_up(cluster) && !ic_cluster_is_up(other));
-  CHECK(ic_cluster_shutdown_all(0) == 0);
-  ic_cluster_free(other);
-  tear_down();
 }
 
 static void no_memory_for_a_cluster_is_told(void) {
@@ -663,21 +369,9 @@ int main(void) {
   RUN(whatever_fails_leaves_nothing);
   RUN(many_come_and_go);
   RUN(waits_until_no_isolate_is_left);
-  RUN(a_shutdown_asks_and_waits);
-  RUN(one_that_ignores_it_is_killed);
-  RUN(one_that_spins_is_interrupted);
-  RUN(one_that_sits_in_c_is_left_behind);
-  RUN(a_load_that_outlasts_the_shutdown_is_refused);
-  RUN(several_shutdowns_are_one);
-  RUN(a_shorter_timeout_makes_it_end_earlier);
-  RUN(a_shutdown_amid_spawns_leaves_nobody);
-  RUN(where_no_thread_starts_the_caller_shuts_down);
-  RUN(freeing_shuts_down);
   RUN(requests_left_behind_are_refused);
-  RUN(requests_to_one_left_behind_are_refused);
   RUN(two_clusters_know_nothing_of_each_other);
   RUN(is_found_by_its_key_while_somebody_uses_it);
-  RUN(all_clusters_are_shut_down_at_once);
   RUN(no_memory_for_a_cluster_is_told);
   RUN(reports_to_whom_the_options_name);
   RUN(reports_an_end_by_a_limit_and_none_by_a_kill);

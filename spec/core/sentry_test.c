@@ -116,6 +116,7 @@ static void one_that_is_idle_is_not_told(void) {
 static void one_that_is_idle_is_forgotten_until_its_next_turn(void) {
   for (int shared = 0; shared < 2; shared++) {
     set_up(20);
+    play.on_message = block_at_value;
     ic_isolate *idle = start("/idle", shared);
     ic_isolate *over = start("/over", shared);
     CHECK(tally_reaches(&play.turns, 2));
@@ -124,7 +125,6 @@ static void one_that_is_idle_is_forgotten_until_its_next_turn(void) {
     while (!atomic_load(&cluster->sentry.sleeps) && ic_now_ns() < deadline_ns)
       ic_thread_relax();
     CHECK(atomic_load(&cluster->sentry.sleeps));
-    play.on_message = block_at_value;
     send_value(idle);
     CHECK(tally_reaches(&reports, 1));
     CHECK(says("/idle blocked for ", " s in a C function"));

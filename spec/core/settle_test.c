@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "core/cluster.h"
+#include "core/shutdown.h"
 #include "test_body.h"
 
 enum { MEMBERS = 6, BALLS = 4, HOPS = 200, ROUNDS = 60 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "core/shutdown.h"
 #include "test_body.h"
 
 static ic_cluster *cluster;

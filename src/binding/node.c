@@ -12,6 +12,7 @@
 #include "binding/simulation.h"
 #include "core/escape.h"
 #include "core/path.h"
+#include "core/shutdown.h"
 
 #define CLUSTER_TYPE "isolate_cluster.cluster"
 

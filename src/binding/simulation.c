@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "binding/node.h"
+#include "core/shutdown.h"
 #include "core/simulated.h"
 
 static ic_simulator *simulator_of(lua_State *L) {

@@ -1,4 +1,4 @@
-// arena.c - size classes over chunks, and a store of chunks for the process.
+// arena.c - size classes over chunks.
 //
 // A block has no header: Lua says its size when it frees it. Freed blocks of a
 // class are a list, last in, first out. Where the list is empty, a block is cut
@@ -23,11 +23,6 @@
 // or a run again, wholly free chunks go back. It costs a visit to each free
 // block and is done again only after a quarter of the arena has been cut anew.
 //
-// The store has slabs of 32 chunks, mapped at once and unmapped when all their
-// chunks are cold, so that isolates that end in any order do not split the
-// address space into more maps than the kernel allows. A chunk is with an
-// arena, or warm (stacked, with pages), or cold (a bit of its slab, without).
-//
 // Under AddressSanitizer every block is a large one, so each is known to it.
 
 #include "core/arena.h"
@@ -39,9 +34,8 @@
 #include <sys/mman.h>
 
 #include "core/block.h"
+#include "core/chunks.h"
 #include "core/homes.h"
-#include "core/slab.h"
-#include "core/sync.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -64,27 +58,11 @@ enum {
   RUN_MIN = STEPPED_MAX,  // a shorter stretch is a block of its very size
   RUN_BINS = 7,           // by doublings: 512 to 1023 and so on, to 64 KiB
   RUNS_TRIED = 4,
-  PAGE = 4096,
-  CHUNK_BYTES = 64 << 10,
   GRANULES_PER_WORD = 64,
-  FIRST_WARM_BYTES = 16 << 10,  // of the first: what a state needs at once
-  SLAB_CHUNKS = 32
+  FIRST_WARM_BYTES = 16 << 10  // of the first: what a state needs at once
 };
 
-typedef struct {
-  ic_slab slab;  // of cold chunks
-  char *chunks;
-} chunk_slab;
-
-typedef struct chunk {
-  void *owner;  // the slab; a home's is homes.c's
-  struct chunk *next;
-  size_t touched;  // no page is resident behind as many bytes
-} chunk;
-
-#define ALL_COLD (UINT64_MAX >> (64 - SLAB_CHUNKS))
-
-enum { CHUNK_BEGIN = (sizeof(chunk) + GRANULE - 1) / GRANULE * GRANULE };
+enum { CHUNK_BEGIN = (sizeof(ic_chunk) + GRANULE - 1) / GRANULE * GRANULE };
 
 typedef struct free_block {
   struct free_block *next;
@@ -105,10 +83,10 @@ typedef struct large {
 struct ic_arena {
   size_t bytes;
   char *cut, *cut_end;  // the current run
-  chunk *home;          // the last of [chunks], or NULL
+  ic_chunk *home;       // the last of [chunks], or NULL
   free_block *free[CLASSES];
   run *runs[RUN_BINS];
-  chunk *chunks;
+  ic_chunk *chunks;
   size_t chunk_bytes;  // of all chunks
   size_t large_bytes;  // asked for, of the large blocks
   size_t run_bytes;    // of the runs begun since it was last tidied
@@ -116,112 +94,6 @@ struct ic_arena {
   ic_arena_limit limit;
   large large;
 };
-
-// Guard of all of it, and of the slabs' links and bits: its mutex.
-static struct {
-  ic_mutex mutex;
-  chunk *warm;
-  size_t warm_bytes;
-  ic_slab *slabs;  // those that have cold chunks
-} store = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
-
-// A slab whose chunks are all cold; not linked. NULL: no memory.
-static chunk_slab *map_slab(void) {
-  enum { BYTES = SLAB_CHUNKS * CHUNK_BYTES };
-  chunk_slab *some = malloc(sizeof *some);
-  if (!some) return NULL;
-  char *map = ic_slab_map(BYTES, CHUNK_BYTES);
-  if (!map) {
-    free(some);
-    return NULL;
-  }
-  // A huge page would make all of 32 small states resident at the first.
-  madvise(map, BYTES, MADV_NOHUGEPAGE);
-  *some = (chunk_slab){.slab = {.free = ALL_COLD}, .chunks = map};
-  return some;
-}
-
-static void unmap_slab(chunk_slab *some) {
-  munmap(some->chunks, (size_t)SLAB_CHUNKS * CHUNK_BYTES);
-  free(some);
-}
-
-static size_t resident_bytes(const chunk *some) {
-  return (some->touched + PAGE - 1) / PAGE * PAGE;
-}
-
-static chunk *take_warm_locked(void) {
-  chunk *some = store.warm;
-  if (!some) return NULL;
-  store.warm = some->next;
-  store.warm_bytes -= resident_bytes(some);
-  return some;
-}
-
-static chunk *take_cold_locked(chunk_slab **of) {
-  ic_slab *some;
-  int index = ic_slab_take(&store.slabs, &some);
-  if (index < 0) return NULL;
-  *of = (chunk_slab *)some;  // its first member
-  return (chunk *)((*of)->chunks + (size_t)index * CHUNK_BYTES);
-}
-
-// NULL: no memory.
-static chunk *take_chunk(void) {
-  chunk_slab *of = NULL;
-  ic_mutex_lock(&store.mutex);
-  chunk *some = take_warm_locked();
-  if (!some) some = take_cold_locked(&of);
-  ic_mutex_unlock(&store.mutex);
-  if (!some) {
-    chunk_slab *fresh = map_slab();
-    if (!fresh) return NULL;
-    ic_mutex_lock(&store.mutex);
-    ic_slab_link(&store.slabs, &fresh->slab);
-    some = take_cold_locked(&of);
-    ic_mutex_unlock(&store.mutex);
-  }
-  if (of) *some = (chunk){.owner = of, .touched = CHUNK_BEGIN};
-  return some;
-}
-
-static void give_cold(chunk *some) {
-  chunk_slab *of = some->owner;
-  unsigned index = (unsigned)(((char *)some - of->chunks) / CHUNK_BYTES);
-  madvise(some, CHUNK_BYTES, MADV_DONTNEED);
-  ic_mutex_lock(&store.mutex);
-  ic_slab_give(&store.slabs, &of->slab, index);
-  bool is_unused = of->slab.free == ALL_COLD;
-  if (is_unused) ic_slab_unlink(&store.slabs, &of->slab);
-  ic_mutex_unlock(&store.mutex);
-  if (is_unused) unmap_slab(of);
-}
-
-// The last of [chunks] is the first that is taken again.
-static void give_chunks(chunk *chunks) {
-  ic_mutex_lock(&store.mutex);
-  while (chunks &&
-         store.warm_bytes + resident_bytes(chunks) <= IC_ARENA_STORE_BYTES) {
-    chunk *next = chunks->next;
-    chunks->next = store.warm;
-    store.warm = chunks;
-    store.warm_bytes += resident_bytes(chunks);
-    chunks = next;
-  }
-  ic_mutex_unlock(&store.mutex);
-  while (chunks) {
-    chunk *next = chunks->next;
-    give_cold(chunks);
-    chunks = next;
-  }
-}
-
-size_t ic_arena_stored_bytes(void) {
-  ic_mutex_lock(&store.mutex);
-  size_t bytes = store.warm_bytes;
-  ic_mutex_unlock(&store.mutex);
-  return bytes;
-}
 
 // The doubling that [size], more than STEPPED_MAX, is in: 9 is 513 to 1024.
 static int doubling_of(size_t size) {
@@ -247,19 +119,19 @@ static inline void push_block(ic_arena *arena, size_t class, void *block) {
   arena->free[class] = freed;
 }
 
-static chunk *chunk_of(const ic_arena *arena, void *address) {
+static ic_chunk *chunk_of(const ic_arena *arena, void *address) {
   if ((uintptr_t)address - (uintptr_t)arena->home < IC_HOME_BYTES) {
     return arena->home;
   }
-  return (chunk *)((uintptr_t)address & ~(uintptr_t)(CHUNK_BYTES - 1));
+  return (ic_chunk *)((uintptr_t)address & ~(uintptr_t)(IC_CHUNK_BYTES - 1));
 }
 
-static size_t bytes_of(const ic_arena *arena, const chunk *some) {
-  return some == arena->home ? IC_HOME_BYTES : CHUNK_BYTES;
+static size_t bytes_of(const ic_arena *arena, const ic_chunk *some) {
+  return some == arena->home ? IC_HOME_BYTES : IC_CHUNK_BYTES;
 }
 
 // Where the bits of the granules begin.
-static size_t end_of(const ic_arena *arena, const chunk *some) {
+static size_t end_of(const ic_arena *arena, const ic_chunk *some) {
   size_t bytes = bytes_of(arena, some);
   return bytes - bytes / GRANULE / 8;
 }
@@ -283,7 +155,7 @@ static void add_stretch(ic_arena *arena, char *begin, size_t size) {
 
 static void note_touched(const ic_arena *arena) {
   if (!arena->cut) return;
-  chunk *some = chunk_of(arena, arena->cut - 1);
+  ic_chunk *some = chunk_of(arena, arena->cut - 1);
   size_t touched = (size_t)(arena->cut - (char *)some);
   if (touched > some->touched) some->touched = touched;
 }
@@ -341,30 +213,30 @@ static bool may_grow(ic_arena *arena, size_t more) {
 }
 
 static bool add_chunk(ic_arena *arena) {
-  if (!may_grow(arena, CHUNK_BYTES)) return false;
-  chunk *some = take_chunk();
+  if (!may_grow(arena, IC_CHUNK_BYTES)) return false;
+  ic_chunk *some = ic_chunk_take();
   if (!some) return false;
   if (arena->chunks == arena->home && some->touched > FIRST_WARM_BYTES) {
     // It may be the only chunk of a small state; it was one of a large state.
-    madvise((char *)some + FIRST_WARM_BYTES, CHUNK_BYTES - FIRST_WARM_BYTES,
+    madvise((char *)some + FIRST_WARM_BYTES, IC_CHUNK_BYTES - FIRST_WARM_BYTES,
             MADV_DONTNEED);
     some->touched = FIRST_WARM_BYTES;
   }
   some->next = arena->chunks;
   arena->chunks = some;
-  arena->chunk_bytes += CHUNK_BYTES;
+  arena->chunk_bytes += IC_CHUNK_BYTES;
   note_held(arena);
   begin_run(arena, (char *)some + CHUNK_BEGIN,
             end_of(arena, some) - CHUNK_BEGIN);
   return true;
 }
 
-static uint64_t *granules_of(const ic_arena *arena, chunk *some) {
+static uint64_t *granules_of(const ic_arena *arena, ic_chunk *some) {
   return (uint64_t *)((char *)some + end_of(arena, some));
 }
 
 static void mark(const ic_arena *arena, void *begin, size_t size) {
-  chunk *some = chunk_of(arena, begin);
+  ic_chunk *some = chunk_of(arena, begin);
   uint64_t *granules = granules_of(arena, some);
   size_t first = (size_t)((char *)begin - (char *)some) / GRANULE;
   size_t end = first + size / GRANULE;
@@ -389,7 +261,7 @@ static size_t next_granule(const uint64_t *granules, size_t count, size_t from,
 }
 
 static void mark_all_that_is_free(ic_arena *arena) {
-  for (chunk *some = arena->chunks; some; some = some->next) {
+  for (ic_chunk *some = arena->chunks; some; some = some->next) {
     size_t bytes = bytes_of(arena, some);
     memset(granules_of(arena, some), 0, bytes - end_of(arena, some));
     some->touched = bytes;
@@ -409,7 +281,7 @@ static void mark_all_that_is_free(ic_arena *arena) {
 
 // False: the chunk has no block, and nothing was added. A home has one at least,
 // the arena.
-static bool add_stretches(ic_arena *arena, chunk *some) {
+static bool add_stretches(ic_arena *arena, ic_chunk *some) {
   const uint64_t *granules = granules_of(arena, some);
   size_t count = bytes_of(arena, some) / GRANULE;
   size_t unused = end_of(arena, some) - CHUNK_BEGIN;
@@ -427,10 +299,10 @@ static bool add_stretches(ic_arena *arena, chunk *some) {
 // There must be no current run.
 static void tidy(ic_arena *arena) {
   mark_all_that_is_free(arena);
-  chunk *unused = NULL;
-  chunk **link = &arena->chunks;
+  ic_chunk *unused = NULL;
+  ic_chunk **link = &arena->chunks;
   while (*link) {
-    chunk *some = *link;
+    ic_chunk *some = *link;
     if (add_stretches(arena, some)) {
       link = &some->next;
       continue;
@@ -438,9 +310,9 @@ static void tidy(ic_arena *arena) {
     *link = some->next;
     some->next = unused;
     unused = some;
-    arena->chunk_bytes -= CHUNK_BYTES;
+    arena->chunk_bytes -= IC_CHUNK_BYTES;
   }
-  give_chunks(unused);
+  ic_chunk_give_all(unused);
   arena->run_bytes = 0;
   note_held(arena);
 }
@@ -608,7 +480,7 @@ ic_arena *ic_arena_new_in(void *home) {
     ARENA_BYTES = (sizeof(ic_arena) + GRANULE - 1) / GRANULE * GRANULE,
     BEGIN = CHUNK_BEGIN + ARENA_BYTES
   };
-  chunk *some = home;
+  ic_chunk *some = home;
   some->next = NULL;
   some->touched = BEGIN;
   ic_arena *arena = (ic_arena *)(void *)((char *)home + CHUNK_BEGIN);
@@ -628,13 +500,13 @@ ic_arena *ic_arena_new(void) {
 
 // The home is the last of the chunks.
 static void give_all(ic_arena *arena) {
-  chunk *home = arena->home;
-  chunk *chunks = arena->chunks;
-  chunk **link = &chunks;
+  ic_chunk *home = arena->home;
+  ic_chunk *chunks = arena->chunks;
+  ic_chunk **link = &chunks;
   while (*link != home)
     link = &(*link)->next;
   *link = NULL;
-  give_chunks(chunks);
+  ic_chunk_give_all(chunks);
   if (home) {
     ic_home_give(home);
   } else {

@@ -1,9 +1,7 @@
 // arena.h - the memory of one isolate: counted to the byte, dropped at once.
 //
-// Small blocks are cut from the arena's home, and from chunks of 64 KiB where that
-// is not enough, and reused by size class. Chunks come from a store of the whole process, so that an isolate that begins on one
-// thread takes over the warm memory of one that ended on another. Large blocks
-// are those of block.h, on a list.
+// Small blocks are cut from the arena's home, and from chunks (chunks.h) where that is
+// not enough, and reused by size class. Large blocks are those of block.h, on a list.
 //
 // Threads: an arena has no lock; one thread at a time. Different arenas are
 //          independent of each other.
@@ -17,10 +15,6 @@
 #include <stddef.h>
 
 typedef struct ic_arena ic_arena;
-
-// What memory of arenas that have ended the process keeps resident for the next
-// ones, at most, but for their homes.
-#define IC_ARENA_STORE_BYTES ((size_t)32 << 20)
 
 // NULL: no memory.
 ic_arena *ic_arena_new(void);
@@ -80,8 +74,5 @@ size_t ic_arena_bytes(const ic_arena *arena);
 // What the arena has taken from the system for them; address space, of which
 // the part never written to is not resident.
 size_t ic_arena_held_bytes(const ic_arena *arena);
-
-// What the process keeps resident for arenas to come. Threads: any.
-size_t ic_arena_stored_bytes(void);
 
 #endif

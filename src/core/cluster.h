@@ -1,4 +1,4 @@
-// cluster.h - a node's isolates together: spawning, shutting down, counting.
+// cluster.h - a node's isolates together: spawning, looking up, counting.
 
 #ifndef IC_CLUSTER_H
 #define IC_CLUSTER_H
@@ -61,6 +61,10 @@ void ic_cluster_release(ic_cluster *cluster);
 // The cluster of this process with [key], counted for the caller; NULL if none.
 ic_cluster *ic_cluster_find(uint64_t key);
 
+// Calls [visit] for each cluster of the process, with the mutex of their list held.
+void ic_cluster_visit_all(void (*visit)(ic_cluster *cluster, void *context),
+                          void *context);
+
 typedef struct {
   const char *path;  // as ic_registry_reserve
   ic_message *properties;
@@ -72,7 +76,8 @@ typedef struct {
   bool supervised;  // by [spawner]: see supervision.h
   ic_limits limits;
   ic_isolate *spawner;
-  size_t family_most;  // of a confined spawner: see family.h; 0: it is not confined
+  size_t
+      family_most;  // of a confined spawner: see family.h; 0: it is not confined
   uint64_t request;
 } ic_start;
 
@@ -90,23 +95,6 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
 // Errors: IC_MEMORY - there is no thread to see it through.
 ic_status ic_cluster_kill(ic_cluster *cluster, ic_isolate *isolate,
                           const char *reason);
-
-// Begins a shutdown on a thread of its own; one that runs already is only made
-// to end earlier. IC_MESSAGE_NODE_DOWN tells of its end. Errors: IC_MEMORY -
-// nothing has begun.
-ic_status ic_cluster_begin_shutdown(ic_cluster *cluster, int64_t timeout_ms);
-
-// Whether a shutdown waits in vain: all isolates have been asked to end, those that
-// are left sleep, and no message or time is to come for any. Threads: any.
-bool ic_cluster_refuses_to_end(ic_cluster *cluster);
-
-// Whether all isolates agreed to the shutdown, which is complete; joins its
-// thread.
-bool ic_cluster_end_shutdown(ic_cluster *cluster);
-
-// Shuts down all clusters of the process at once, and waits for their ends; how
-// many there were.
-size_t ic_cluster_shutdown_all(int64_t timeout_ms);
 
 // Reports [text] about the isolate at [path] to whoever was named to hear of it; false:
 // nobody.

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "binding/module.h"
-#include "core/cluster.h"
+#include "core/shutdown.h"
 #include "host/doctor.h"
 
 enum { EXIT_USAGE = 2, SIGNAL_BASE = 128 };
