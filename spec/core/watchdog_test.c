@@ -194,6 +194,19 @@ static void spin_for(int64_t time_ns) {
   }
 }
 
+// One of the pool that sleeps, so that the test can take its turns.
+static ic_isolate *start_asleep(ic_limits limits) {
+  ic_isolate *isolate = start("/a", limits, true);
+  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
+  uint64_t naps;
+  while (!(tally_count(&play.starts) == 1 &&
+           ic_mailbox_is_asleep(&isolate->mailbox, &naps)) &&
+         ic_now_ns() < deadline_ns) {
+    ic_thread_relax();
+  }
+  return isolate;
+}
+
 static void sleep_for(int64_t time_ns) {
   ic_parker nobody;
   ic_parker_init(&nobody);
@@ -211,7 +224,7 @@ static void take_a_turn(ic_isolate *isolate, void (*function)(int64_t time_ns),
 static void turns_of_the_pool_are_added_up_each(void) {
   set_up();
   ic_isolate *isolate =
-      start("/a", (ic_limits){.cpu_total_ns = 20 * IC_NS_PER_MS}, true);
+      start_asleep((ic_limits){.cpu_total_ns = 20 * IC_NS_PER_MS});
   for (int i = 0; i < 10000 && !atomic_load(&isolate->killed); i++) {
     take_a_turn(isolate, spin_for, IC_NS_PER_MS / 100);
   }
@@ -224,7 +237,7 @@ static void turns_of_the_pool_are_added_up_each(void) {
 static void a_turn_that_sleeps_does_not_count_its_sleep(void) {
   set_up();
   ic_isolate *isolate =
-      start("/a", (ic_limits){.cpu_total_ns = 100 * IC_NS_PER_MS}, true);
+      start_asleep((ic_limits){.cpu_total_ns = 100 * IC_NS_PER_MS});
   for (int i = 0; i < 3; i++)
     take_a_turn(isolate, sleep_for, 50 * IC_NS_PER_MS);
   ic_watchdog_thread_ends(&cluster->watchdog);
@@ -243,7 +256,7 @@ static void take_turns(ic_isolate *isolate, int count, bool is_long) {
 static void short_turns_stand_for_others(void) {
   set_up();
   ic_isolate *isolate =
-      start("/a", (ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS}, true);
+      start_asleep((ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS});
   bool skipped = false;
   for (int i = 0; i < 4000; i++) {
     take_turns(isolate, 1, false);
@@ -260,7 +273,7 @@ static void short_turns_stand_for_others(void) {
 static void behind_a_long_turn_each_is_timed(void) {
   set_up();
   ic_isolate *isolate =
-      start("/a", (ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS}, true);
+      start_asleep((ic_limits){.cpu_total_ns = 100000 * IC_NS_PER_MS});
   take_turns(isolate, 4000, false);
   do {
     take_turns(isolate, 1, true);
