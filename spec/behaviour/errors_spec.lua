@@ -7,7 +7,7 @@ local command = require "spec.support.command"
 -- "go" if it listens, and waits for its end.
 local SCRIPT = [[
 local IsolateCluster = require "isolate_cluster"
-local cluster = IsolateCluster.singleNode()
+local cluster = IsolateCluster.singleNode { stuckAfter = false }
 cluster.onIsolateDown:listen(function(ref, reason) print(ref.path, reason) end)
 local ref = cluster:spawnIsolate("/faulty", function(context)
 %s
@@ -201,7 +201,7 @@ describe("an error that nobody catches", function()
   it("in a file names the file", function()
     local result = command.run([[
       local IsolateCluster = require "isolate_cluster"
-      local cluster = IsolateCluster.singleNode()
+      local cluster = IsolateCluster.singleNode { stuckAfter = false }
       cluster:spawnIsolate("/faulty", "entry.lua")
       cluster:wait()
     ]], { files = { ["entry.lua"] = "\n\nerror 'in a file'" } })
@@ -363,7 +363,7 @@ describe("an error while something ends:", function()
   it("of onShutdownRequest is told, and is no agreement", function()
     local result = command.run [[
       local IsolateCluster = require "isolate_cluster"
-      local cluster = IsolateCluster.singleNode()
+      local cluster = IsolateCluster.singleNode { stuckAfter = false }
       cluster:spawnIsolate("/faulty", function(context)
         context.onShutdownRequest = function() error "no" end
       end)
@@ -511,7 +511,7 @@ describe("errors of many isolates", function()
   it("come as whole blocks", function()
     local result = command.run [[
       local IsolateCluster = require "isolate_cluster"
-      local cluster = IsolateCluster.singleNode()
+      local cluster = IsolateCluster.singleNode { stuckAfter = false }
       for i = 1, 8 do
         cluster:spawnIsolate("/faulty/" .. i, function(context)
           context:onMessage(function(value)
