@@ -13,7 +13,8 @@ local CORE_FLOORS = {
   "mailbox", "weight", "family", "bound", "isolate", "watch", "wait", "ref",
   "outsiders", "reader",
   "program", "turn", "alarms", "run_queue", "worker", "monitor", "pool",
-  "simulator", "scheduler", "watchdog", "sentry", "changes", "registry",
+  "simulator", "scheduler", "watchdog", "sentry", "changes", "paths",
+  "registry",
   "supervision", "dead_letters", "cluster", "shutdown", "death", "send",
   "simulated", "port",
 }

@@ -172,7 +172,7 @@ static void holds_thousands(void) {
   }
   for (int i = 0; i < COUNT; i++)
     end(isolates[i]);
-  CHECK(registry.path_count == 0 && registry.isolates == 0);
+  CHECK(registry.paths.count == 0 && registry.isolates == 0);
   tear_down();
 }
 
@@ -499,7 +499,7 @@ static void no_memory_leaves_nothing(void) {
     CHECK(list.count == (status == IC_OK));
     ic_ref_list_fini(&list);
     if (isolate) end(isolate);
-    CHECK(registry.path_count == 0 && registry.isolates == 0);
+    CHECK(registry.paths.count == 0 && registry.isolates == 0);
     CHECK(registry.watcher_count == 0);
     tear_down();
   }

@@ -1,21 +1,13 @@
-// registry.c - a hash table of paths, a list of watchers, and the announcing.
+// registry.c - lives from their reservation to their end, a list of watchers, and the
+// announcing.
 
 #include "core/registry.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/path.h"
-
-struct ic_numbering {
-  ic_numbering *next;
-  uint64_t last;
-  char prefix[];
-};
-
-enum { FIRST_BUCKETS = 64 };
 
 void ic_registry_init(ic_registry *registry, uint64_t cluster_key) {
   *registry =
@@ -25,105 +17,14 @@ void ic_registry_init(ic_registry *registry, uint64_t cluster_key) {
 }
 
 void ic_registry_fini(ic_registry *registry) {
-  while (registry->numberings) {
-    ic_numbering *numbering = registry->numberings;
-    registry->numberings = numbering->next;
-    free(numbering);
-  }
   for (size_t i = 0; i < registry->watcher_count; i++) {
     ic_isolate_release(registry->watchers[i].isolate);
   }
   free(registry->watchers);
   ic_changes_fini(&registry->changes);
-  free(registry->buckets);
+  ic_paths_fini(&registry->paths);
   ic_condition_fini(&registry->changed);
   ic_mutex_fini(&registry->mutex);
-}
-
-// --- Paths; all with the mutex held -----------------------------------------
-
-static size_t hash(const char *path) {
-  uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a
-  for (; *path; path++)
-    hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
-  return (size_t)(hash ^ (hash >> 32));
-}
-
-static ic_isolate **bucket_locked(ic_registry *registry, const char *path) {
-  return &registry->buckets[hash(path) & (registry->bucket_count - 1)];
-}
-
-static ic_isolate *find_locked(ic_registry *registry, const char *path) {
-  if (registry->bucket_count == 0) return NULL;
-  ic_isolate *isolate = *bucket_locked(registry, path);
-  while (isolate && strcmp(isolate->path, path) != 0) {
-    isolate = isolate->next_in_bucket;
-  }
-  return isolate;
-}
-
-static void put_locked(ic_registry *registry, ic_isolate *isolate) {
-  ic_isolate **bucket = bucket_locked(registry, isolate->path);
-  isolate->next_in_bucket = *bucket;
-  *bucket = isolate;
-}
-
-static ic_status grow_locked(ic_registry *registry) {
-  if (registry->path_count < registry->bucket_count) return IC_OK;
-  size_t old_count = registry->bucket_count;
-  size_t count = old_count ? old_count * 2 : FIRST_BUCKETS;
-  ic_isolate **old = registry->buckets;
-  ic_isolate **buckets = calloc(count, sizeof *buckets);
-  if (!buckets) return IC_MEMORY;
-  registry->buckets = buckets;
-  registry->bucket_count = count;
-  for (size_t i = 0; i < old_count; i++) {
-    for (ic_isolate *isolate = old[i]; isolate;) {
-      ic_isolate *next = isolate->next_in_bucket;
-      put_locked(registry, isolate);
-      isolate = next;
-    }
-  }
-  free(old);
-  return IC_OK;
-}
-
-static void drop_path_locked(ic_registry *registry, ic_isolate *isolate) {
-  ic_isolate **link = bucket_locked(registry, isolate->path);
-  while (*link != isolate)
-    link = &(*link)->next_in_bucket;
-  *link = isolate->next_in_bucket;
-  isolate->in_map = false;
-  registry->path_count--;
-}
-
-// The numbers beneath a prefix only ever rise: a generated name is not given
-// twice in the life of a cluster.
-static ic_numbering *numbering_locked(ic_registry *registry,
-                                      const char *prefix) {
-  for (ic_numbering *at = registry->numberings; at; at = at->next) {
-    if (strcmp(at->prefix, prefix) == 0) return at;
-  }
-  size_t size = strlen(prefix) + 1;
-  ic_numbering *numbering = malloc(sizeof *numbering + size);
-  if (!numbering) return NULL;
-  memcpy(numbering->prefix, prefix, size);
-  numbering->last = 0;
-  numbering->next = registry->numberings;
-  registry->numberings = numbering;
-  return numbering;
-}
-
-static ic_status generate_locked(ic_registry *registry, const char *prefix,
-                                 char path[IC_PATH_MAX_BYTES + 1]) {
-  ic_numbering *numbering = numbering_locked(registry, prefix);
-  if (!numbering) return IC_MEMORY;
-  do {
-    int size = snprintf(path, IC_PATH_MAX_BYTES + 1, "%s%llu", prefix,
-                        (unsigned long long)++numbering->last);
-    if (size > IC_PATH_MAX_BYTES) return IC_INVALID;
-  } while (find_locked(registry, path));
-  return IC_OK;
 }
 
 // --- Telling; all with the mutex held ---------------------------------------
@@ -231,13 +132,13 @@ static ic_status reserve_locked(ic_registry *registry, const char *path,
                                 bool is_port, ic_isolate **out) {
   if (registry->node != IC_NODE_UP) return IC_DOWN;
   char generated[IC_PATH_MAX_BYTES + 1];
-  ic_status status = grow_locked(registry);
+  ic_status status = ic_paths_reserve(&registry->paths);
   if (status != IC_OK) return status;
   if (path && ic_path_is_prefix(path)) {
-    status = generate_locked(registry, path, generated);
+    status = ic_paths_generate(&registry->paths, path, generated);
     if (status != IC_OK) return status;
     path = generated;
-  } else if (path && find_locked(registry, path)) {
+  } else if (path && ic_paths_find(&registry->paths, path)) {
     return IC_IN_USE;
   }
   ic_isolate *isolate;
@@ -246,11 +147,7 @@ static ic_status reserve_locked(ic_registry *registry, const char *path,
   isolate->cluster_key = registry->cluster_key;
   isolate->stage = IC_STAGE_RESERVED;
   isolate->is_port = is_port;
-  if (path) {
-    isolate->in_map = true;
-    registry->path_count++;
-    put_locked(registry, isolate);
-  }
+  if (path) ic_paths_put(&registry->paths, isolate);
   if (!is_port) registry->isolates++;
   *out = isolate;
   return IC_OK;
@@ -338,7 +235,7 @@ static void remove_locked(ic_registry *registry, ic_isolate *isolate,
   isolate->is_member = false;
   if (!isolate->is_starting) watch_locked(registry, isolate, 0);
   ic_changes_end_locked(&registry->changes, isolate, 0, waste);
-  if (isolate->in_map) drop_path_locked(registry, isolate);
+  if (isolate->in_map) ic_paths_drop(&registry->paths, isolate);
   if (was_found) {
     note_change_locked(registry, IC_MESSAGE_DOWN, isolate, waste);
     tell_watchers_locked(registry, IC_WATCH_DOWN, IC_MESSAGE_DOWN, isolate,
@@ -430,7 +327,7 @@ ic_status ic_registry_find(ic_registry *registry, const char *path,
   if (registry->node == IC_NODE_DOWN) {
     status = IC_DOWN;
   } else {
-    ic_isolate *isolate = find_locked(registry, path);
+    ic_isolate *isolate = ic_paths_find(&registry->paths, path);
     if (isolate && isolate->stage == IC_STAGE_LIVE) {
       *out = ic_isolate_hold(isolate);
       status = IC_OK;
@@ -450,8 +347,8 @@ static ic_status list_locked(ic_registry *registry, const char *prefix,
                              ic_ref_list *out) {
   if (registry->node == IC_NODE_DOWN) return IC_DOWN;
   size_t size = strlen(prefix);
-  for (size_t i = 0; i < registry->bucket_count; i++) {
-    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+  for (size_t i = 0; i < registry->paths.bucket_count; i++) {
+    for (ic_isolate *isolate = registry->paths.buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
       if (isolate->stage != IC_STAGE_LIVE) continue;
       if (strncmp(isolate->path, prefix, size) != 0) continue;
@@ -500,8 +397,8 @@ void ic_registry_stats(ic_registry *registry, ic_stats *out) {
                     .late_replies = totals->late_replies,
                     .dropped = totals->dropped,
                     .dead_letters = totals->dead_letters};
-  for (size_t i = 0; i < registry->bucket_count; i++) {
-    for (const ic_isolate *isolate = registry->buckets[i]; isolate;
+  for (size_t i = 0; i < registry->paths.bucket_count; i++) {
+    for (const ic_isolate *isolate = registry->paths.buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
       if (!isolate->is_port) add_living_locked(isolate, out);
     }
@@ -535,8 +432,8 @@ void ic_registry_tell(ic_registry *registry, unsigned watch,
 void ic_registry_tell_all(ic_registry *registry, ic_message_kind kind) {
   ic_ref_list sleepers = {0};
   ic_mutex_lock(&registry->mutex);
-  for (size_t i = 0; i < registry->bucket_count; i++) {
-    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+  for (size_t i = 0; i < registry->paths.bucket_count; i++) {
+    for (ic_isolate *isolate = registry->paths.buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
       if (isolate->stage != IC_STAGE_LIVE || isolate->is_port) continue;
       if (has_live_supervisor(isolate)) continue;

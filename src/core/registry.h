@@ -11,6 +11,7 @@
 #define IC_REGISTRY_H
 
 #include "core/changes.h"
+#include "core/paths.h"
 #include "core/watch.h"
 
 typedef enum { IC_NODE_UP, IC_NODE_STOPPING, IC_NODE_DOWN } ic_node_state;
@@ -26,8 +27,6 @@ typedef struct {
   uint64_t dead_letters;
 } ic_totals;
 
-typedef struct ic_numbering ic_numbering;
-
 typedef struct {
   ic_isolate *isolate;  // counted; may be of no cluster, as a host script's
   unsigned watches;     // IC_WATCH_ flags, at least one
@@ -40,17 +39,14 @@ typedef struct {
   ic_node_state node;
   uint64_t cluster_key;
   size_t isolates;  // reserved and live; ports not counted
-  ic_isolate **buckets;
-  size_t bucket_count;  // a power of two, or 0
-  size_t path_count;
+  ic_paths paths;
   uint64_t version;  // the moment of the last up or down
   ic_watcher *watchers;
   size_t watcher_count;
   size_t watcher_capacity;
-  ic_changes changes;        // not heard yet by those that start
-  ic_numbering *numberings;  // the last number given beneath each prefix
-  ic_totals totals;          // of those that have ended
-  size_t letters;            // events of dead letters that wait to be heard
+  ic_changes changes;  // not heard yet by those that start
+  ic_totals totals;    // of those that have ended
+  size_t letters;      // events of dead letters that wait to be heard
   size_t letter_bytes;
   uint64_t letters_missed;  // since the last one that was told
 } ic_registry;

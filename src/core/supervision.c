@@ -14,8 +14,8 @@ void ic_supervision_begin(ic_registry *registry, ic_isolate *isolate,
 static ic_isolate *next_locked(ic_registry *registry,
                                const ic_isolate *supervisor) {
   if (supervisor->supervised == 0) return NULL;
-  for (size_t i = 0; i < registry->bucket_count; i++) {
-    for (ic_isolate *isolate = registry->buckets[i]; isolate;
+  for (size_t i = 0; i < registry->paths.bucket_count; i++) {
+    for (ic_isolate *isolate = registry->paths.buckets[i]; isolate;
          isolate = isolate->next_in_bucket) {
       if (isolate->supervisor == supervisor && !atomic_load(&isolate->killed)) {
         return ic_isolate_hold(isolate);
