@@ -327,4 +327,17 @@ describe("a shutdown ends an isolate whose module", function()
       assert.is_true(result.seconds < GENEROUS)
     end)
   end
+
+  it("does not load, and loops in a finalizer then", function()
+    local run = startLoading(HOST_LOADING) [[
+      setmetatable({}, { __gc = function() while true do end end })
+      error "no good"]]
+
+    local result = run:finish()
+
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.matches("^nil\t[^\n]*no good\n.*\tload\nfalse\n$", result.stdout)
+    assert.is_true(result.seconds < GENEROUS)
+  end)
 end)

@@ -2,6 +2,7 @@
 
 #include "core/program.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +101,51 @@ static void so_it_does_one_that_ignores_requests(void) {
   CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+// Whether nobody has the other end of the pipe any more.
+static bool is_left(int descriptor) {
+  char byte;
+  struct pollfd end = {.fd = descriptor};
+  bool is_so = poll(&end, 1, 10000) == 1 && read(descriptor, &byte, 1) == 0;
+  close(descriptor);
+  return is_so;
+}
+
+static void what_it_has_started_ends_with_it(void) {
+  ic_program program;
+  int descriptor, status;
+  atomic_store(&killed, "killed");
+  ic_program_start("sleep 1000; true", IC_PROGRAM_READ, &program, &descriptor);
+  CHECK(wait_interrupted(program, &status));
+  CHECK(is_left(descriptor));
+}
+
+// It has a child that ignores requests, and that has one, too.
+static const char *stubborn =
+    "sh -c \"trap '' TERM; sh -c 'echo; sleep 1000; true'; true\"; true";
+
+static ic_program start_stubborn(int *descriptor) {
+  ic_program program;
+  char ready;
+  ic_program_start(stubborn, IC_PROGRAM_READ, &program, descriptor);
+  if (read(*descriptor, &ready, 1) != 1) program.id = -1;
+  return program;
+}
+
+static void and_so_does_what_that_has_started(void) {
+  int descriptor, status;
+  atomic_store(&killed, "killed");
+  ic_program program = start_stubborn(&descriptor);
+  CHECK(wait_interrupted(program, &status));
+  CHECK(is_left(descriptor));
+}
+
+static void by_force_all_of_it_ends(void) {
+  int descriptor;
+  ic_program program = start_stubborn(&descriptor);
+  ic_program_kill(program);
+  CHECK(is_left(descriptor));
+}
+
 static void a_program_gets_the_signal_of_a_broken_pipe(void) {
   ic_program program;
   int descriptor, status;
@@ -126,6 +172,9 @@ int main(void) {
   RUN(an_interrupt_alone_ends_no_wait);
   RUN(a_kill_ends_the_program);
   RUN(so_it_does_one_that_ignores_requests);
+  RUN(what_it_has_started_ends_with_it);
+  RUN(and_so_does_what_that_has_started);
+  RUN(by_force_all_of_it_ends);
   RUN(a_program_gets_the_signal_of_a_broken_pipe);
   RUN(writing_to_one_that_has_ended_fails);
   return check_report("program");

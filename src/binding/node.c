@@ -418,12 +418,17 @@ static int spawn(lua_State *L) {
 
 // --- The end, and the figures -----------------------------------------------
 
-// beginShutdown(handle, seconds) -> true | nil, message, code
+// beginShutdown(handle, seconds) -> true | nil, message, code. Where no thread can be
+// started for it, a host script's does it at once, and hears of nothing meanwhile.
 static int begin_shutdown(lua_State *L) {
   ic_cluster *cluster = check_cluster(L);
-  double timeout_ms = luaL_checknumber(L, 2) * 1000;
-  ic_status status = ic_cluster_begin_shutdown(
-      cluster, timeout_ms < 1e15 ? (int64_t)timeout_ms : -1);
+  double seconds = luaL_checknumber(L, 2);
+  int64_t timeout_ms = seconds < 1e12 ? (int64_t)(seconds * 1000) : -1;
+  ic_status status = ic_cluster_begin_shutdown(cluster, timeout_ms);
+  if (status == IC_MEMORY && ic_body_of(L)->is_host) {
+    ic_cluster_shutdown(cluster, timeout_ms);
+    status = IC_OK;
+  }
   if (status != IC_OK) return fail(L, status);
   lua_pushboolean(L, 1);
   return 1;

@@ -216,6 +216,11 @@ static ic_status load_and_publish(ic_isolate *isolate, char **text) {
   return status;
 }
 
+static void end_code(ic_isolate *isolate) {
+  ic_body *body = isolate->body;
+  if (body->class->close) body->class->close(body);
+}
+
 // On the isolate's thread: what ic_cluster_start left to do.
 static bool life_load(ic_isolate *isolate, ic_message *request) {
   if (request->kind == IC_MESSAGE_CANCEL) {
@@ -225,6 +230,8 @@ static bool life_load(ic_isolate *isolate, ic_message *request) {
   char *text = NULL;
   ic_status status = load_and_publish(isolate, &text);
   if (status != IC_OK) {
+    // While it can still be ended, as finalizers may run for ever.
+    end_code(isolate);
     // The path is free again before the spawner hears of it.
     ic_registry_remove(&isolate->cluster->registry, isolate, NULL, NULL);
   }
@@ -265,7 +272,7 @@ static void end_supervised(const ic_isolate *supervisor) {
 static void life_end(ic_isolate *isolate) {
   ic_dead_letters_drop(&isolate->cluster->registry, isolate,
                        ic_isolate_close(isolate));
-  if (isolate->body->class->close) isolate->body->class->close(isolate->body);
+  end_code(isolate);
   tell_limit(isolate);
   // What follows frees what an interrupt would use.
   if (ic_turn_current() == isolate) ic_turn_enter(NULL);
@@ -274,6 +281,7 @@ static void life_end(ic_isolate *isolate) {
   isolate->body->error = NULL;
   isolate->body->class->free(isolate->body);
   if (!isolate->pool) ic_watchdog_thread_ends(&isolate->cluster->watchdog);
+  atomic_store(&isolate->is_over, true);
   ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
   end_supervised(isolate);
 }

@@ -224,6 +224,7 @@ struct ic_isolate {
   // Guard: the scheduler's mutex; [scheduler] is written before it runs.
   ic_scheduler *scheduler;
   bool is_listed;     // and the scheduler waits for it to leave
+  _Atomic bool is_over;  // but for that: none of its code is left
   bool thread_known;  // [thread] is set
   ic_thread thread;
   ic_isolate *previous_thread;

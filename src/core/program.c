@@ -9,11 +9,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/descendants.h"
 #include "core/sync.h"
 
 #define SHELL "/bin/sh"
 
-enum { POLITE_NS = 100000000 };  // how long it may take to end when asked to
+enum {
+  POLITE_NS = 100000000,  // how long it may take to end when asked to
+  LOOK_US = 1000
+};
 
 static int spawn(const char *command, posix_spawn_file_actions_t *actions,
                  ic_program *out) {
@@ -63,22 +67,52 @@ int ic_program_start(const char *command, ic_program_pipe kind, ic_program *out,
   return 0;
 }
 
+// Asks it to end, with all that it has started.
+static void ask(ic_descendants *all, ic_program program) {
+  ic_descendants_find(all, program.id);
+  ic_descendants_signal(all, SIGTERM);
+  ic_descendants_signal(all, SIGCONT);
+}
+
+static void kill_all(ic_descendants *all, ic_program program) {
+  ic_descendants_find(all, program.id);
+  ic_descendants_signal(all, SIGKILL);
+  kill(program.id, SIGKILL);  // where there was no memory to find it
+}
+
+// The program has ended, as it was asked to: what it has started may take as long as
+// it might have.
+static void end_rest(const ic_descendants *all, int64_t until_ns) {
+  while (ic_descendants_signal(all, 0) > 0 && ic_now_ns() < until_ns) {
+    usleep(LOOK_US);
+  }
+  ic_descendants_signal(all, SIGKILL);
+}
+
 bool ic_program_wait(ic_program program, const _Atomic(const char *) *killed,
                      int *status) {
-  int64_t asked_ns = 0;
+  int64_t force_ns = 0;
+  ic_descendants all = {0};
   pid_t waited;
   while ((waited = waitpid(program.id, status, 0)) < 0 && errno == EINTR) {
     if (!killed || !atomic_load(killed)) continue;
-    int64_t now_ns = ic_now_ns();
-    if (asked_ns == 0) asked_ns = now_ns;
-    kill(program.id, now_ns - asked_ns < POLITE_NS ? SIGTERM : SIGKILL);
+    if (force_ns == 0) {
+      force_ns = ic_now_ns() + POLITE_NS;
+      ask(&all, program);
+    } else if (ic_now_ns() >= force_ns) {
+      kill_all(&all, program);
+    }
   }
+  end_rest(&all, force_ns);
+  ic_descendants_fini(&all);
   return waited == program.id;
 }
 
 void ic_program_kill(ic_program program) {
   int status;
-  kill(program.id, SIGKILL);
+  ic_descendants all = {0};
+  kill_all(&all, program);
   while (waitpid(program.id, &status, 0) < 0 && errno == EINTR) {
   }
+  ic_descendants_fini(&all);
 }

@@ -1,7 +1,8 @@
 // program.h - a program that the shell runs, and the end of it with its isolate.
 //
 // Who waits for a program sits in a system call. The kill of its isolate interrupts
-// that, and then ends the program, too: politely first, by force a moment later.
+// that, and then ends the program, too, with what it has started: politely first, by
+// force a moment later.
 //
 // Programs get the signals of the thread that starts them, but for SIGPIPE, which
 // isolates' threads do without (core/sync.h).
@@ -35,7 +36,7 @@ int ic_program_start(const char *command, ic_program_pipe pipe, ic_program *out,
 bool ic_program_wait(ic_program program, const _Atomic(const char *) *killed,
                      int *status);
 
-// Ends it by force, and waits for that.
+// Ends it by force, with what it has started, and waits for its end.
 void ic_program_kill(ic_program program);
 
 #endif

@@ -302,6 +302,7 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler) {
   ic_mutex_lock(&scheduler->mutex);
   for (ic_isolate *isolate = scheduler->newest; isolate;
        isolate = isolate->next_thread) {
+    if (atomic_load(&isolate->is_over)) continue;
     ic_isolate_condemn(isolate, IC_REASON_KILLED);
     ic_isolate_rouse(isolate);
     if (isolate->thread_known) ic_thread_interrupt(isolate->thread);
@@ -332,6 +333,8 @@ static void abandon_locked(ic_scheduler *scheduler, ic_isolate *isolate) {
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler) {
   ic_mutex_lock(&scheduler->mutex);
   ic_isolate *isolate = scheduler->newest;
+  while (isolate && atomic_load(&isolate->is_over))
+    isolate = isolate->next_thread;
   if (isolate) {
     ic_isolate_hold(isolate);
     abandon_locked(scheduler, isolate);

@@ -56,7 +56,7 @@ void ic_scheduler_kill_all(ic_scheduler *scheduler);
 // interrupts it where it runs. To be repeated until it has ended: false then.
 bool ic_scheduler_poke(ic_scheduler *scheduler, ic_isolate *isolate);
 
-// The next isolate whose thread runs and is not abandoned yet, counted for the
+// The next isolate that runs, is not over and not abandoned yet, counted for the
 // caller, or NULL. Its thread is left to itself from now on.
 ic_isolate *ic_scheduler_abandon(ic_scheduler *scheduler);
 

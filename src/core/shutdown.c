@@ -4,23 +4,52 @@
 
 #include "core/dead_letters.h"
 
-// After its timeout a shutdown gives killed isolates this long to notice, and
-// signals them again in between, as a signal can come where it has no effect.
-// Threads whose isolate is gone get as long to leave.
-enum { KILL_GRACE_MS = 500, KILL_EVERY_MS = 10, FREE_TIMEOUT_MS = 5000 };
+// After its timeout a shutdown gives killed isolates so long to notice, and
+// signals them again in between, as a signal can come where it has no effect. Where
+// there are so many that it takes them longer, they have it as long as one after the
+// other ends. Threads whose isolate has ended have nothing left to run but our code.
+enum {
+  KILL_GRACE_MS = 500,
+  KILL_EVERY_MS = 10,
+  KILL_MOST_MS = 30000,
+  LEAVE_MS = 30000,
+  FREE_TIMEOUT_MS = 5000
+};
+
+static size_t count_live(ic_cluster *cluster) {
+  ic_totals totals;
+  size_t live;
+  ic_cluster_totals(cluster, &totals, &live);
+  return live;
+}
+
+// Signals all that are left, and leaves them at least as much time as that took; how
+// many are left then.
+static size_t kill_once(ic_cluster *cluster) {
+  int64_t begin_ns = ic_now_ns();
+  ic_scheduler_kill_all(&cluster->scheduler);
+  int64_t now_ns = ic_now_ns();
+  int64_t again_ns = ic_deadline_ns(KILL_EVERY_MS);
+  if (again_ns < now_ns + (now_ns - begin_ns)) {
+    again_ns = now_ns + (now_ns - begin_ns);
+  }
+  ic_registry_wait_empty(&cluster->registry, &again_ns);
+  return count_live(cluster);
+}
 
 // Ends by force what is left after the timeout; true if nothing was.
 static bool kill_the_rest(ic_cluster *cluster) {
+  size_t left = count_live(cluster);
+  if (left == 0) return true;
+  int64_t last_ns = ic_deadline_ns(KILL_MOST_MS);
   int64_t give_up_ns = ic_deadline_ns(KILL_GRACE_MS);
-  int64_t again_ns = 0;
-  if (ic_registry_wait_empty(&cluster->registry, &again_ns) == IC_OK) {
-    return true;
+  while (left > 0 && ic_now_ns() < give_up_ns) {
+    size_t before = left;
+    left = kill_once(cluster);
+    if (left < before) give_up_ns = ic_deadline_ns(KILL_GRACE_MS);
+    if (give_up_ns > last_ns) give_up_ns = last_ns;
   }
-  do {
-    ic_scheduler_kill_all(&cluster->scheduler);
-    again_ns = ic_deadline_ns(KILL_EVERY_MS);
-  } while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
-           ic_now_ns() < give_up_ns);
+  int64_t again_ns = 0;
   ic_isolate *isolate;
   while (ic_registry_wait_empty(&cluster->registry, &again_ns) != IC_OK &&
          (isolate = ic_scheduler_abandon(&cluster->scheduler)) != NULL) {
@@ -45,7 +74,7 @@ static void shut_down(ic_cluster *cluster) {
   bool all_agreed = kill_the_rest(cluster);
   ic_sentry_stop(&cluster->sentry);
   ic_watchdog_stop(&cluster->watchdog);
-  ic_scheduler_join(&cluster->scheduler, ic_deadline_ns(KILL_GRACE_MS));
+  ic_scheduler_join(&cluster->scheduler, ic_deadline_ns(LEAVE_MS));
   ic_mutex_lock(&cluster->registry.mutex);
   cluster->all_agreed = all_agreed;
   ic_mutex_unlock(&cluster->registry.mutex);

@@ -1,0 +1,106 @@
+// descendants.c - /proc/ID/task/ID/children and /proc/ID/stat.
+
+#include "core/descendants.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 64, STAT_BYTES = 1024 };
+
+// When it began, in ticks since the system did; 0: it has ended.
+static uint64_t begin_of(pid_t id) {
+  char text[STAT_BYTES];
+  snprintf(text, PATH_BYTES, "/proc/%ld/stat", (long)id);
+  FILE *file = fopen(text, "re");
+  if (!file) return 0;
+  size_t size = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[size] = '\0';
+  // Behind the name, which may hold anything: the state, and 18 fields more.
+  const char *at = strrchr(text, ')');
+  if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X') return 0;
+  for (int field = 0; at && field < 20; field++)
+    at = strchr(at + 1, ' ');
+  return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static bool has(const ic_descendants *all, ic_descendant one) {
+  for (size_t i = 0; i < all->count; i++) {
+    if (all->items[i].id == one.id && all->items[i].begin == one.begin) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void add(ic_descendants *all, pid_t id) {
+  ic_descendant one = {id, begin_of(id)};
+  if (one.begin == 0 || has(all, one)) return;
+  if (all->count == all->capacity) {
+    size_t capacity = all->capacity * 2 + 8;
+    ic_descendant *items = realloc(all->items, capacity * sizeof *items);
+    if (!items) return;
+    all->items = items;
+    all->capacity = capacity;
+  }
+  kill(id, SIGSTOP);
+  all->items[all->count++] = one;
+}
+
+// Those that one thread of it has started.
+static void add_children_of_thread(ic_descendants *all, pid_t id,
+                                   const char *thread) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "/proc/%ld/task/%.20s/children", (long)id,
+           thread);
+  FILE *file = fopen(path, "re");
+  if (!file) return;
+  long child;
+  while (fscanf(file, "%ld", &child) == 1)
+    add(all, (pid_t)child);
+  fclose(file);
+}
+
+static void add_children(ic_descendants *all, pid_t id) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "/proc/%ld/task", (long)id);
+  DIR *threads = opendir(path);
+  if (!threads) return;
+  const struct dirent *thread;
+  while ((thread = readdir(threads)) != NULL) {
+    if (thread->d_name[0] != '.') {
+      add_children_of_thread(all, id, thread->d_name);
+    }
+  }
+  closedir(threads);
+}
+
+// One may have started another before it stopped.
+void ic_descendants_find(ic_descendants *all, pid_t root) {
+  size_t before;
+  add(all, root);
+  do {
+    before = all->count;
+    for (size_t i = 0; i < all->count; i++)
+      add_children(all, all->items[i].id);
+  } while (all->count > before);
+}
+
+size_t ic_descendants_signal(const ic_descendants *all, int signal) {
+  size_t count = 0;
+  for (size_t i = 0; i < all->count; i++) {
+    const ic_descendant *one = &all->items[i];
+    if (begin_of(one->id) != one->begin) continue;
+    count++;
+    if (signal != 0) kill(one->id, signal);
+  }
+  return count;
+}
+
+void ic_descendants_fini(ic_descendants *all) {
+  free(all->items);
+}
