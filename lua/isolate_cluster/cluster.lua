@@ -59,8 +59,10 @@ end
 ---@param sandbox string? what confines an isolate whose spawn does not say
 ---@param limits table? likewise what it may use
 ---@param stuckAfter integer? milliseconds; negative: never
-function Cluster.new(isShared, threads, sandbox, limits, stuckAfter)
-  local handle = core.newCluster(isShared, threads, limits, stuckAfter)
+---@param isolates integer? so many may live at once
+function Cluster.new(isShared, threads, sandbox, limits, stuckAfter, isolates)
+  local handle =
+    core.newCluster(isShared, threads, limits, stuckAfter, isolates)
   if sandbox then core.setDefaultSandbox(handle, sandbox) end
   takeExit()
   local cluster = setmetatable({}, Cluster)

@@ -37,6 +37,7 @@ end
 local OPTIONS = {
   ["--thread"] = { "is own or shared", oneOf("own", "shared"), "thread" },
   ["--threads"] = { "is a number from 1 to 1024", threads, "threads" },
+  ["--isolates"] = { "wants a number", count, "isolates" },
   ["--sandbox"] = { "is safe or none", oneOf("safe", "none"), "sandbox" },
   ["--stuck-after"] = { "wants seconds, more than 0", seconds, "stuckAfter" },
   ["--memory"] = { "wants bytes, or a size such as 64MB", size,

@@ -9,14 +9,14 @@ local IsolateCluster = {}
 IsolateCluster.version = core.version_text
 
 local OPTIONS = { thread = true, threads = true, sandbox = true,
-  limits = true, stuckAfter = true }
+  limits = true, stuckAfter = true, isolates = true }
 
-local function checkThreads(threads)
-  local fits = threads == nil
-    or math.type(threads) == "integer" and threads >= 1 and threads <= 1024
+local function checkCount(name, count, most)
+  local fits = count == nil
+    or math.type(count) == "integer" and count >= 1 and count <= most
   if fits then return end
-  error(("option 'threads' must be an integer from 1 to 1024, got %s")
-    :format(check.describe(threads)), 3)
+  error(("option '%s' must be an integer from 1 to %d, got %s")
+    :format(name, most, check.describe(count)), 3)
 end
 
 -- Milliseconds for the core; negative is never.
@@ -49,7 +49,9 @@ function IsolateCluster.singleNode(options)
   if core.withDefaults then options = core.withDefaults(options) end
   local isShared = require("isolate_cluster.spawn").isShared(options)
   local threads = options and options.threads
-  checkThreads(threads)
+  checkCount("threads", threads, 1024)
+  local isolates = options and options.isolates
+  checkCount("isolates", isolates, 1000000000)
   local sandbox = options and options.sandbox
   if sandbox ~= nil then
     sandbox = require("isolate_cluster.sandbox").read(sandbox, 2)
@@ -57,7 +59,7 @@ function IsolateCluster.singleNode(options)
   local limits = require("isolate_cluster.limits").ofNode(options, 2)
   return require("isolate_cluster.cluster").new(isShared, threads,
     sandbox and core.encode(sandbox), limits,
-    readStuckAfter(options and options.stuckAfter))
+    readStuckAfter(options and options.stuckAfter), isolates)
 end
 
 ---A supervisor's description as an entry for spawnIsolate; or, for the ref of

@@ -92,6 +92,7 @@ local IsolateCluster = {}
 ---@class (exact) isolate_cluster.NodeOptions
 ---@field thread? isolate_cluster.Thread if a spawn does not say: else "own"
 ---@field threads? integer isolates that the pool runs at once: else the cores
+---@field isolates? integer how many may live at once: any number if none is given
 ---@field stuckAfter? number|false seconds until a stuck isolate is told: else 5
 ---@field sandbox? isolate_cluster.SandboxOption of isolates whose spawn has none
 ---@field limits? isolate_cluster.Limits of isolates whose spawn does not say

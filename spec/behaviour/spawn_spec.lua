@@ -1,5 +1,7 @@
 -- spawn_spec.lua - the forms of a spawn, and what it has done when it returns.
 
+local testing = require "isolate_cluster.testing"
+
 local Probe = require "spec.support.probe"
 local Scratch = require "spec.support.scratch"
 
@@ -144,6 +146,34 @@ describe("spawnIsolate", function()
 
     assert.equal("nil", seen)
     assert.equal(before, rawget(_G, "leak"))
+  end)
+end)
+
+describe("A cluster that may have so many isolates", function()
+  after_each(testing.finish)
+
+  it("has no more", function()
+    local cluster = testing.cluster { isolates = 2 }
+    local first = cluster:spawnIsolate("/1", function(context)
+      context:onMessage(function() context:shutdownIsolate() end)
+    end)
+    cluster:spawnIsolate("/2", function(context)
+      context:onMessage(function(_, message)
+        message:reply { context:spawnIsolate("/3", "spec.support.idle") }
+      end)
+    end)
+
+    local text = "as many isolates live as the cluster may have"
+    assert.same({ nil, text, "full" },
+      { cluster:spawnIsolate("/3", "spec.support.idle") })
+    assert.same({ nil, text, "full" },
+      cluster:lookupIsolate "/2":request(1, { timeout = 10 }))
+
+    local downs = cluster.onIsolateDown
+    first:send "end"
+    downs:next(10)
+
+    assert(cluster:spawnIsolate("/3", "spec.support.idle"))
   end)
 end)
 

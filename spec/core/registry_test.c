@@ -217,6 +217,21 @@ static void tells_watchers_of_ups_and_downs(void) {
   tear_down();
 }
 
+static void holds_no_more_isolates_than_may_be(void) {
+  set_up();
+  registry.most = 2;
+  ic_isolate *first = publish("/1"), *second = reserve("/2"), *third = NULL;
+  CHECK(ic_registry_reserve(&registry, "/3", false, &third) == IC_FULL);
+  CHECK(ic_registry_reserve(&registry, NULL, true, &third) == IC_OK);
+  end(third);  // a port is none
+  end(second);
+  third = publish("/3");
+  CHECK(third);
+  end(third);
+  end(first);
+  tear_down();
+}
+
 static void does_not_tell_of_what_never_came_up(void) {
   set_up();
   ic_isolate *watcher = start_watching(IC_WATCH_UP | IC_WATCH_DOWN);
@@ -514,6 +529,7 @@ int main(void) {
   RUN(holds_thousands);
   RUN(lists_what_is_beneath_a_prefix_sorted);
   RUN(tells_watchers_of_ups_and_downs);
+  RUN(holds_no_more_isolates_than_may_be);
   RUN(does_not_tell_of_what_never_came_up);
   RUN(an_isolate_starts_first_and_misses_nothing_after);
   RUN(tells_nothing_to_the_condemned);

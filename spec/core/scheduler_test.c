@@ -313,6 +313,22 @@ static void no_more_threads_is_no_memory(void) {
   tear_down();
 }
 
+static void no_more_threads_than_may_be_is_no_memory(void) {
+  set_up();
+  scheduler.most_threads = 1;
+  ic_isolate *first = start_with(IC_MESSAGE_START);
+  ic_isolate *second = new_isolate();
+  CHECK(first && ic_scheduler_start(&scheduler, second, false) == IC_MEMORY);
+  send_event(first, IC_MESSAGE_SHUTDOWN);
+  CHECK(tally_reaches(&left, 1));
+  CHECK(ic_scheduler_start(&scheduler, second, false) == IC_OK);
+  send_event(second, IC_MESSAGE_START);
+  send_event(second, IC_MESSAGE_SHUTDOWN);
+  ic_isolate_release(first);
+  ic_isolate_release(second);
+  tear_down();
+}
+
 int main(void) {
   RUN(runs_an_isolate_to_its_end);
   RUN(loads_it_where_the_first_message_says_so);
@@ -329,5 +345,6 @@ int main(void) {
   RUN(one_that_still_waits_for_its_first_message_ends);
   RUN(joining_abandons_whom_it_has_waited_for_too_long);
   RUN(no_more_threads_is_no_memory);
+  RUN(no_more_threads_than_may_be_is_no_memory);
   return check_report("scheduler");
 }

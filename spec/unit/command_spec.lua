@@ -37,10 +37,10 @@ describe("The options of run", function()
 
   it("become those of singleNode", function()
     assert.same({ thread = "shared", threads = 3, sandbox = "safe",
-      stuckAfter = 2, limits = { memory = "1.5MB", cpu = 0.5, cpuTotal = 10,
+      isolates = 20, stuckAfter = 2, limits = { memory = "1.5MB", cpu = 0.5, cpuTotal = 10,
         mailbox = { messages = 1000, bytes = 4096, whenFull = "wait" } } },
       merged("--thread shared --threads 3 --sandbox safe --memory 1.5MB "
-        .. "--stuck-after 2 "
+        .. "--stuck-after 2 --isolates 20 "
         .. "--cpu .5 --cpu-total 10 --mailbox 1000 --mailbox-bytes 4096 "
         .. "--when-full=wait a.lua"))
   end)
@@ -63,6 +63,7 @@ describe("The options of run", function()
       ["--thread green x"] = "--thread is own or shared, not: green",
       ["--threads 0 x"] = "--threads is a number from 1 to 1024, not: 0",
       ["--threads 1025"] = "--threads is a number from 1 to 1024, not: 1025",
+      ["--isolates many x"] = "--isolates wants a number, not: many",
       ["--sandbox tight x"] = "--sandbox is safe or none, not: tight",
       ["--memory 64mb x"] =
         "--memory wants bytes, or a size such as 64MB, not: 64mb",

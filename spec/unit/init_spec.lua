@@ -65,7 +65,7 @@ describe("IsolateCluster.singleNode", function()
 
   it("refuses options that it does not know", function()
     assert.equal("unknown option the string 'name' of singleNode; "
-      .. "it knows limits, sandbox, stuckAfter, thread, threads",
+      .. "it knows isolates, limits, sandbox, stuckAfter, thread, threads",
       refusal.of(function() IsolateCluster.singleNode { name = "n" } end))
     assert.equal("option 'thread' must be 'own' or 'shared', got true",
       refusal.of(function() IsolateCluster.singleNode { thread = true } end))
@@ -73,6 +73,10 @@ describe("IsolateCluster.singleNode", function()
       assert.matches("^option 'threads' must be an integer from 1 to 1024, got",
         refusal.of(function()
           IsolateCluster.singleNode { threads = threads }
+        end))
+      assert.matches("^option 'isolates' must be an integer from 1 to 10+, got",
+        refusal.of(function()
+          IsolateCluster.singleNode { isolates = threads ~= 1025 and threads }
         end))
     end
     assert.equal("the options of singleNode must be a table, got 5",

@@ -63,14 +63,16 @@ static int fail(lua_State *L, ic_status status) {
   return ic_lua_ref_fail(L, status, ic_status_text(status));
 }
 
-// newCluster(isShared | nil, threads | nil, limits | nil, stuckAfter | nil) ->
-// handle, for a host script; the last is milliseconds, negative: never
+// newCluster(isShared | nil, threads | nil, limits | nil, stuckAfter | nil,
+// isolates | nil) -> handle, for a host script; stuckAfter is milliseconds, negative:
+// never
 static int new_cluster(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_cluster_options options = {
       .shared = lua_toboolean(L, 1),
       .pool_threads = (size_t)luaL_optinteger(L, 2, 0),
-      .stuck_after_ms = luaL_optinteger(L, 4, 0)};
+      .stuck_after_ms = luaL_optinteger(L, 4, 0),
+      .isolates = (size_t)luaL_optinteger(L, 5, 0)};
   ic_limit_options_read(L, 3, &options.limits);
   cluster_handle *handle = new_handle(L);
   if (ic_cluster_new(&options, &handle->cluster) != IC_OK ||
@@ -330,6 +332,8 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
     free(text);
   } else if (status == IC_FULL) {
     lua_pushliteral(L, "as many isolates live as the sandbox may have spawned");
+  } else if (status == IC_MEMORY) {
+    lua_pushliteral(L, "not enough memory, or no more threads");
   } else if (status == IC_IN_USE) {
     lua_pushfstring(L, "path in use: %s", path);
   } else {

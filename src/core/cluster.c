@@ -11,6 +11,8 @@
 #include "core/dead_letters.h"
 #include "core/supervision.h"
 
+#define IS_FULL_TEXT "as many isolates live as the cluster may have"
+
 enum { STUCK_AFTER_MS = 5000 };  // where the options don't say
 
 // Between two looks at whether a cluster has settled.
@@ -120,6 +122,7 @@ ic_status ic_cluster_new(const ic_cluster_options *options, ic_cluster **out) {
     cluster->report_context = options->report_context;
   }
   ic_registry_init(&cluster->registry, cluster->key);
+  if (options) cluster->registry.most = options->isolates;
   ic_scheduler_init(&cluster->scheduler, threads_of(options));
   ic_watchdog_init(&cluster->watchdog, &cluster->scheduler);
   ic_sentry_init(&cluster->sentry, &cluster->scheduler, stuck_after(options),
@@ -387,6 +390,7 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
         ic_registry_reserve(&cluster->registry, start->path, false, &isolate);
   }
   if (status != IC_OK) {
+    if (status == IC_FULL) *text = strdup(IS_FULL_TEXT);
     start->body->class->free(start->body);
     if (start->properties) ic_message_free(start->properties);
     if (first) ic_message_free(first);

@@ -131,6 +131,8 @@ static ic_status watch_locked(ic_registry *registry, ic_isolate *isolate,
 static ic_status reserve_locked(ic_registry *registry, const char *path,
                                 bool is_port, ic_isolate **out) {
   if (registry->node != IC_NODE_UP) return IC_DOWN;
+  bool is_full = registry->most > 0 && registry->isolates >= registry->most;
+  if (is_full && !is_port) return IC_FULL;
   char generated[IC_PATH_MAX_BYTES + 1];
   ic_status status = ic_paths_reserve(&registry->paths);
   if (status != IC_OK) return status;

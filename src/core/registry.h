@@ -39,6 +39,7 @@ typedef struct {
   ic_node_state node;
   uint64_t cluster_key;
   size_t isolates;  // reserved and live; ports not counted
+  size_t most;      // of them; 0: any number
   ic_paths paths;
   uint64_t version;  // the moment of the last up or down
   ic_watcher *watchers;
@@ -59,7 +60,8 @@ void ic_registry_fini(ic_registry *registry);
 //
 // Ownership: copies [path]; gives [out], whose one user is the registry until
 //            ic_registry_remove. Threads: any.
-// Errors: IC_IN_USE, IC_DOWN, IC_INVALID (malformed), IC_MEMORY.
+// Errors: IC_IN_USE, IC_DOWN, IC_INVALID (malformed), IC_MEMORY; IC_FULL - there are
+// as many isolates as may be.
 ic_status ic_registry_reserve(ic_registry *registry, const char *path,
                               bool is_port, ic_isolate **out);
 

@@ -10,7 +10,8 @@
 
 void ic_scheduler_init(ic_scheduler *scheduler, size_t pool_threads) {
   ic_turn_handle_interrupts();
-  *scheduler = (ic_scheduler){.pool_threads = pool_threads};
+  *scheduler = (ic_scheduler){.pool_threads = pool_threads,
+                              .most_threads = ic_thread_most()};
   ic_mutex_init(&scheduler->mutex);
   ic_condition_init(&scheduler->left);
   scheduler->ended_end = &scheduler->ended;
@@ -102,6 +103,7 @@ void ic_scheduler_fini(ic_scheduler *scheduler) {
 static void leave(ic_scheduler *scheduler, ic_isolate *isolate) {
   join_some(scheduler);
   ic_mutex_lock(&scheduler->mutex);
+  scheduler->own_threads--;
   bool was_abandoned = !isolate->is_listed;
   if (!was_abandoned) {
     unlink_locked(scheduler, isolate);
@@ -182,14 +184,22 @@ static ic_status start_own(ic_scheduler *scheduler, ic_isolate *isolate) {
   if (!alternate_stack) return IC_MEMORY;
   isolate->alternate_stack = alternate_stack;
   ic_mutex_lock(&scheduler->mutex);
-  link_locked(scheduler, isolate);
+  bool has_place = scheduler->own_threads < scheduler->most_threads;
+  if (has_place) {
+    scheduler->own_threads++;
+    link_locked(scheduler, isolate);
+  }
   ic_mutex_unlock(&scheduler->mutex);
   ic_thread thread;
-  ic_status status =
-      ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
+  ic_status status = IC_MEMORY;
+  if (has_place) {
+    status =
+        ic_thread_start(&thread, IC_THREAD_STACK_BYTES, own_thread, isolate);
+  }
   if (status == IC_OK) return IC_OK;
   ic_alternate_give(alternate_stack);
   ic_mutex_lock(&scheduler->mutex);
+  if (has_place) scheduler->own_threads--;
   // A shutdown that had no more time may have abandoned it already.
   if (isolate->is_listed) unlink_locked(scheduler, isolate);
   ic_mutex_unlock(&scheduler->mutex);

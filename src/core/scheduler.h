@@ -15,9 +15,11 @@ struct ic_scheduler {
   ic_mutex mutex;
   ic_condition left;        // with [running]
   size_t pool_threads;      // written once
+  size_t most_threads;      // of isolates' own; written once
   ic_simulator *simulator;  // runs all isolates; NULL: threads do. Written once
   // Guard of all that follows: mutex.
   size_t running;     // isolates that have not left
+  size_t own_threads;
   ic_isolate *ended;  // counted, linked by [next_thread], the oldest first:
   ic_isolate **ended_end;  // their own threads are to be joined
   ic_isolate *newest;      // isolates that have not left

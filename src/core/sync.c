@@ -171,6 +171,17 @@ size_t ic_thread_cores(void) {
   return online > 0 ? (size_t)online : 1;
 }
 
+size_t ic_thread_most(void) {
+  enum { MAPPINGS = 65530 };  // the kernel's default
+  long mappings = 0;
+  FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+  if (file) {
+    if (fscanf(file, "%ld", &mappings) != 1) mappings = 0;
+    fclose(file);
+  }
+  return (size_t)(mappings > 0 ? mappings : MAPPINGS) / 3;
+}
+
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static bool has_exit_key;

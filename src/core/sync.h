@@ -113,6 +113,10 @@ int ic_thread_id(void);
 // How many threads can run at once: the cores that this process may use.
 size_t ic_thread_cores(void);
 
+// How many threads may be started, so that of the mappings that the system allows a
+// process, of which each takes two, a third is left for memory.
+size_t ic_thread_most(void);
+
 // The CPU time of one thread, which others may read, too.
 typedef struct {
   clockid_t id;

@@ -40,6 +40,7 @@ static const char help[] =
     "thread;\n"
     "                       shared: a pool of threads runs them\n"
     "  --threads N          isolates that the pool runs at once\n"
+    "  --isolates N         isolates that may live at once\n"
     "  --sandbox safe|none  what isolates may use\n"
     "  --memory SIZE        of each isolate, in bytes or such as 64MB\n"
     "  --cpu SECONDS        of CPU time, for each message\n"

@@ -49,7 +49,7 @@ typedef enum {
   IC_OK = 0,
   IC_GONE,        // the isolate has ended
   IC_TIMEOUT,     // the time is up
-  IC_FULL,        // a mailbox is at its limit
+  IC_FULL,        // a mailbox, or the cluster, is at its limit
   IC_IN_USE,      // a living isolate has this path
   IC_NOT_FOUND,   // nothing has this path
   IC_DOWN,        // the node is down, or about to be
@@ -126,6 +126,7 @@ typedef struct {
   // Isolates that are stuck for so long are reported; 0: 5 seconds; negative:
   // never.
   int64_t stuck_after_ms;
+  size_t isolates;  // so many may live at once; 0: any number
 } ic_cluster_options;
 
 // Starts a cluster of one node; it is up when this returns.
@@ -186,6 +187,7 @@ typedef struct {
 // Errors:    IC_INVALID - a malformed path, not exactly one entry, or incomplete
 //                         properties or sandbox.
 //            IC_IN_USE  - a living isolate has the path.
+//            IC_FULL    - the cluster has as many isolates as it may.
 //            IC_LOAD    - the entry does not load, or the sandbox is none; [message]
 //                         says why, with the traceback.
 //            IC_DOWN    - the cluster is shutting down.
