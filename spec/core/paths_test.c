@@ -3,6 +3,7 @@
 #include "core/paths.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -60,6 +61,23 @@ static void a_number_is_given_once_beneath_each_prefix(void) {
   ic_paths_fini(&paths);
 }
 
+// As one does that means to fill the memory.
+static void what_is_remembered_is_bounded(void) {
+  ic_paths paths = {0};
+  char prefix[1024], path[IC_PATH_MAX_BYTES + 1];
+  for (int i = 0; i < 3; i++)
+    CHECK(ic_paths_generate(&paths, "/a/", path) == IC_OK);
+  CHECK(strcmp(path, "/a/3") == 0);
+  for (int i = 0; i < 20000; i++) {
+    snprintf(prefix, sizeof prefix, "/%0900d/", i);
+    CHECK(ic_paths_generate(&paths, prefix, path) == IC_OK);
+    CHECK(paths.numbering_bytes <= IC_PATHS_NUMBERING_BYTES + sizeof prefix);
+  }
+  CHECK(ic_paths_generate(&paths, "/a/", path) == IC_OK);
+  CHECK(atoi(path + strlen("/a/")) > 3);
+  ic_paths_fini(&paths);
+}
+
 static void a_path_in_use_is_passed_over(void) {
   ic_paths paths = {0};
   ic_isolate *first = put(&paths, "/a/1"), *second = put(&paths, "/a/2");
@@ -94,6 +112,7 @@ static void no_memory_leaves_it_as_it_was(void) {
 int main(void) {
   RUN(finds_each_of_many);
   RUN(a_number_is_given_once_beneath_each_prefix);
+  RUN(what_is_remembered_is_bounded);
   RUN(a_path_in_use_is_passed_over);
   RUN(no_memory_leaves_it_as_it_was);
   return check_report("paths");

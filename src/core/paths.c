@@ -14,14 +14,24 @@ struct ic_numbering {
   char prefix[];
 };
 
-void ic_paths_fini(ic_paths *paths) {
+// Keeps the buckets.
+static void forget_numberings(ic_paths *paths) {
   for (size_t i = 0; i < paths->numbering_buckets; i++) {
     while (paths->numberings[i]) {
       ic_numbering *numbering = paths->numberings[i];
+      if (numbering->last > paths->last_forgotten) {
+        paths->last_forgotten = numbering->last;
+      }
       paths->numberings[i] = numbering->next;
       free(numbering);
     }
   }
+  paths->numbering_count = 0;
+  paths->numbering_bytes = 0;
+}
+
+void ic_paths_fini(ic_paths *paths) {
+  forget_numberings(paths);
   free(paths->numberings);
   free(paths->buckets);
   *paths = (ic_paths){0};
@@ -98,6 +108,9 @@ static ic_numbering **numbering_bucket(const ic_paths *paths,
 }
 
 static bool reserve_numbering(ic_paths *paths) {
+  if (paths->numbering_bytes > IC_PATHS_NUMBERING_BYTES) {
+    forget_numberings(paths);
+  }
   if (paths->numbering_count < paths->numbering_buckets) return true;
   size_t old_count = paths->numbering_buckets;
   size_t count = old_count ? old_count * 2 : FIRST_BUCKETS;
@@ -130,10 +143,11 @@ static ic_numbering *get_numbering(ic_paths *paths, const char *prefix) {
   ic_numbering *numbering = malloc(sizeof *numbering + size);
   if (!numbering) return NULL;
   memcpy(numbering->prefix, prefix, size);
-  numbering->last = 0;
+  numbering->last = paths->last_forgotten;
   numbering->next = *bucket;
   *bucket = numbering;
   paths->numbering_count++;
+  paths->numbering_bytes += sizeof *numbering + size;
   return numbering;
 }
 

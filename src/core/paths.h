@@ -1,8 +1,9 @@
 // paths.h - a registry's isolates by their paths, and the numbers that it gives.
 //
 // Both are hash tables whose buckets are lists. The numbers beneath a prefix only ever
-// rise, so that a generated path is not given twice in the life of a cluster; what is
-// remembered for that, one number for each prefix, stays until the end.
+// rise, so that a generated path is not given twice in the life of a cluster. What is
+// remembered for that, one number for each prefix, is bounded: where there would be
+// too much, all of it is forgotten, and all go on behind the highest.
 //
 // Threads: whoever holds the registry's mutex.
 
@@ -21,7 +22,12 @@ typedef struct {
   ic_numbering **numberings;
   size_t numbering_buckets;  // likewise
   size_t numbering_count;
-} ic_paths;  // zeros: empty
+  size_t numbering_bytes;
+  uint64_t last_forgotten;  // no number up to it is given
+} ic_paths;                 // zeros: empty
+
+// What the numberings may take, their buckets not counted.
+#define IC_PATHS_NUMBERING_BYTES ((size_t)4 << 20)
 
 // Frees it; there is no isolate in it.
 void ic_paths_fini(ic_paths *paths);
