@@ -24,7 +24,7 @@ static void tear_down(void) {
 }
 
 static unsigned users_of(ic_isolate *isolate) {
-  return atomic_load(&isolate->users);
+  return atomic_load(&isolate->mailbox.users);
 }
 
 static unsigned random_below(unsigned *seed, unsigned limit) {

@@ -68,7 +68,7 @@ enum { ALL = IC_WATCH_UP | IC_WATCH_DOWN };
 
 // True if nobody but the caller counts [isolate].
 static bool release_last(ic_isolate *isolate) {
-  bool is_last = atomic_load(&isolate->users) == 1;
+  bool is_last = atomic_load(&isolate->mailbox.users) == 1;
   ic_isolate_release(isolate);
   return is_last;
 }
@@ -114,7 +114,7 @@ static void it_is_heard_once(void) {
 static void nothing_is_kept_for_nobody(void) {
   ic_isolate *a = begin("/a"), *b = begin("/b"), *c = begin("/c");
   forget(b);
-  CHECK(atomic_load(&b->users) == 2);  // the first may ask
+  CHECK(atomic_load(&b->mailbox.users) == 2);  // the first may ask
   forget(a);
   CHECK(release_last(a) && release_last(b));
   forget(c);

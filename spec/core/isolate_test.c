@@ -39,9 +39,9 @@ static void lives_until_its_last_user_releases_it(void) {
   CHECK(ic_isolate_hold(isolate) == isolate);
   ic_isolate_release(isolate);
   CHECK(strcmp(isolate->path, "/a") == 0);
-  CHECK(atomic_load(&witness->users) == 2);
+  CHECK(atomic_load(&witness->mailbox.users) == 2);
   ic_isolate_release(isolate);
-  CHECK(atomic_load(&witness->users) == 1);
+  CHECK(atomic_load(&witness->mailbox.users) == 1);
   ic_isolate_release(witness);
   ic_isolate_release(NULL);
 }

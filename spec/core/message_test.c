@@ -195,7 +195,7 @@ static void a_copy_has_the_value_and_the_refs_alone(void) {
   CHECK(ic_message_type(copy) == NULL && !copy->sender);
   CHECK(copy->refs.count == 1 && copy->refs.items[0] == isolate);
   ic_message_free(copy);
-  CHECK(atomic_load(&isolate->users) == 1);
+  CHECK(atomic_load(&isolate->mailbox.users) == 1);
   ic_isolate_release(isolate);
 }
 

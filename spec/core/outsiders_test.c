@@ -30,7 +30,7 @@ static void are_found_while_they_are_there(void) {
   ic_outsiders_leave(all[0]);
   ic_outsiders_leave(all[2]);
   for (int i = 0; i < 3; i++) {
-    CHECK(!is_found(all[i]) && atomic_load(&all[i]->users) == 1);
+    CHECK(!is_found(all[i]) && atomic_load(&all[i]->mailbox.users) == 1);
     ic_isolate_release(all[i]);
   }
 }

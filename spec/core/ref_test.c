@@ -77,7 +77,7 @@ static void is_counted_by_the_message_that_names_it(void) {
   CHECK(ic_ref_in_message(message, ref->id) == ref);
   CHECK(ic_ref_in_message(message, ref->id + 1) == NULL);
   ic_message_free(message);
-  CHECK(atomic_load(&ref->users) == 1);
+  CHECK(atomic_load(&ref->mailbox.users) == 1);
   ic_ref_release(ref);
 }
 
@@ -88,7 +88,7 @@ static void is_not_written_by_halves(void) {
     ic_status status = ic_message_new(&message);
     if (status == IC_OK) status = ic_message_add_ref(message, ref);
     if (failing_stop()) {
-      CHECK(status == IC_MEMORY && atomic_load(&ref->users) == 1);
+      CHECK(status == IC_MEMORY && atomic_load(&ref->mailbox.users) == 1);
       status = message ? ic_message_add_integer(message, 3) : IC_OK;
       CHECK(status == IC_OK && (!message || has_integer(message, 3)));
     }

@@ -290,9 +290,9 @@ static void ends_once(void) {
   ic_registry_remove(&registry, isolate, "killed", NULL);
   ic_registry_remove(&registry, isolate, "done", NULL);
   CHECK(hears(watcher, "-/a killed;"));
-  CHECK(atomic_load(&isolate->users) == 1);
+  CHECK(atomic_load(&isolate->mailbox.users) == 1);
   CHECK(ic_registry_watch(&registry, isolate, IC_WATCH_UP, NULL) == IC_OK);
-  CHECK(atomic_load(&isolate->users) == 1);  // the dead do not watch
+  CHECK(atomic_load(&isolate->mailbox.users) == 1);  // the dead do not watch
   ic_isolate_release(isolate);
   stop_watching(watcher);
   tear_down();

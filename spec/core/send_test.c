@@ -68,7 +68,8 @@ static void what_was_not_sent_can_be_sent_to_another(void) {
       .type = "first", .sender = gone, .reply_to = to, .correlation_id = "x"};
   CHECK(ic_ref_send(gone, message, &options) == IC_GONE);
   CHECK(!ic_message_sender(message) && !ic_message_reply_to(message));
-  CHECK(atomic_load(&gone->users) == 1 && atomic_load(&to->users) == 1);
+  CHECK(atomic_load(&gone->mailbox.users) == 1 &&
+        atomic_load(&to->mailbox.users) == 1);
   CHECK(ic_ref_send(to, message, NULL) == IC_OK);
   ic_message *came = take_one(to);
   CHECK(came == message && has_integer(came, 7));
@@ -89,7 +90,7 @@ static void a_message_is_sent_once(void) {
   CHECK(ic_message_reply(message, NULL, message) == IC_INVALID);
   CHECK(ic_message_sender(message) == to);
   ic_message_free(message);
-  CHECK(atomic_load(&to->users) == 1);
+  CHECK(atomic_load(&to->mailbox.users) == 1);
   ic_ref_release(to);
 }
 
@@ -131,7 +132,7 @@ static void without_memory_it_can_be_sent_again(void) {
     CHECK(strcmp(ic_message_type(message), type) == 0);
     ic_message_free(message);
   }
-  CHECK(atomic_load(&to->users) == 1);
+  CHECK(atomic_load(&to->mailbox.users) == 1);
   ic_ref_release(to);
 }
 

@@ -191,9 +191,9 @@ static void note_message(ic_lua_body *body) {
   doing->what = IC_DOING_MESSAGE;
   doing->sender = body->handler_wants_message ? NULL : message->sender;
   doing->message = NULL;
-  doing->type[0] = '\0';
-  if (message->type_size > 0) {
-    snprintf(doing->type, sizeof doing->type, "%s",
+  doing->has_type = message->type_size > 0;
+  if (doing->has_type) {
+    snprintf(body->doing_type, sizeof body->doing_type, "%s",
              ic_message_type_bytes(message));
   }
 }
@@ -354,7 +354,6 @@ static int dispatch(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   unsigned calls = 0;
   bool done = false;
-  lua_settop(L, 0);
   while (!done && !body->stopping && calls < body->calls_per_turn) {
     ic_watchdog_count_call(body->meter);
     int arguments = push_next(body, L, &calls, &done);
@@ -485,7 +484,11 @@ static void begin_turn(ic_lua_body *body) {
 // nothing.
 static int resume_dispatcher(ic_lua_body *body, lua_State *L, lua_State *co) {
   int results = 0;
-  lua_rawgeti(co, LUA_REGISTRYINDEX, body->dispatch);
+  if (body->is_host) {
+    lua_rawgeti(co, LUA_REGISTRYINDEX, body->dispatch);
+  } else {
+    lua_pushcfunction(co, dispatch);
+  }
   ic_value_scratch_reset(&body->scratch);
   int status = ic_body_resume(body, co, L, 0, &results);
   ic_body_free_current(body);
@@ -836,6 +839,7 @@ void ic_body_set_functions(lua_State *L, int index, const luaL_Reg *functions) {
 
 void ic_body_install(lua_State *L) {
   ic_lua_body *body = lua_touserdata(L, -1);
+  if (!body->is_host) return;
   ic_body_push_function(L, -1, dispatch);
   body->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -77,17 +77,18 @@ typedef enum {
 } ic_doing_what;
 
 typedef struct {
-  ic_doing_what what;
   const ic_message *message;  // the envelope's, as long as that lives; or NULL
   const ic_isolate *sender;   // else: one that is owed, or NULL
-  char type[40];              // as much of it as fits
+  ic_doing_what what;
+  bool has_type;  // in the body's [doing_type]
 } ic_doing;
 
 typedef struct ic_lua_body {
   ic_body base;
 
   // What every turn and message uses comes first, in as few lines of the cache as
-  // it takes: an isolate that was asleep finds none of them there.
+  // it takes: an isolate that was asleep finds none of them there. ic_isolate_fetch
+  // asks for five.
 
   lua_State *L;     // the state's main thread; NULL before load
   ic_arena *arena;  // this body and all memory of the state; NULL for a host
@@ -97,21 +98,18 @@ typedef struct ic_lua_body {
 
   ic_message *queue;  // came and not handled; oldest first
   ic_message **queue_end;
-  ic_message *held;  // values that came while nobody listened; oldest first
-  ic_message **held_end;
+  ic_message *held;     // values that came while nobody listened; oldest first
   ic_message *current;  // in use by C code that may raise; the body frees it
-
   lua_State *dispatcher;    // the one that is free, anchored; NULL: none is
-  int dispatch;             // registry ref of what a dispatcher runs
+  int dispatch;             // registry ref of what a host's dispatcher runs
   int handler;              // registry ref of the message handler, or LUA_NOREF
   int64_t deadline_ns;      // of the nearest timer
   unsigned calls_per_turn;  // without a wait; then others have theirs
   // So that messages don't count their sender one by one.
-  uint32_t stock;           // users of its own isolate, counted in advance
-  uint32_t owed_count;      // how often a sender is still counted
-  ic_isolate *owed_sender;  // for its messages, which were freed last
-  lua_State *entry_co;      // the coroutine that the entry runs in; or NULL
+  uint32_t stock;  // users of its own isolate, counted in advance
 
+  ic_isolate *owed_sender;  // for its messages, which were freed last
+  uint32_t owed_count;      // how often a sender is still counted
   bool is_host;
   bool handler_wants_message;
   bool timers_had_turn;  // timers that are always due wait for the next turn
@@ -125,22 +123,25 @@ typedef struct ic_lua_body {
   bool is_closing;   // its state: the last finalizers run, and nothing is freed
   bool is_confined;  // by a sandbox
   bool is_pressed;   // the memory is at its threshold: see ending.c
-  bool has_foreign_code;  // functions of C that are neither Lua's nor ours
-
+  bool has_foreign_code;       // functions of C that are neither Lua's nor ours
+  bool is_over_memory;         // the code has had an error for it
+  lua_State *entry_co;         // the coroutine that the entry runs in; or NULL
   const ic_message *decoding;  // whose refs are being decoded
-  ic_value_hooks hooks;
-  ic_doing doing;
-  ic_ref_list refs;  // of the value being encoded
+  ic_ref_list refs;            // of the value being encoded
+
+  const char *send_key;  // of an isolate: the name of a method; see ref.c
   ic_handed handed;
   ic_requests requests;  // that wait for their answer
-  ic_value_scratch scratch;
+  ic_doing doing;
+  ic_value_scratch scratch;  // of it the beginning
 
   // What fewer use.
 
+  ic_message **held_end;
+  ic_value_hooks hooks;
+  char doing_type[40];   // of the message that it is on, as much of it as fits
   ic_owned owned;        // the ring of what the state's userdata own
   ic_watching watching;  // of other isolates' ends
-  bool is_never_left;    // some of the foreign code can't be told from ours
-  bool is_over_memory;   // the code has had an error for it
   lua_State *pressed;    // which coroutine has our hook, and its own
   lua_Hook hook;
   int hook_mask, hook_count;
@@ -152,16 +153,17 @@ typedef struct ic_lua_body {
 
   int envelope_type;  // registry ref of the messages' metatable, or LUA_NOREF
   int function;       // registry ref of the entry, before the start
-  bool may_return_entry;
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   size_t kept_bytes;           // of the isolates that refs keep
   size_t apart_bytes;          // what is weighed as memory beside the state
   size_t lua_waits;  // coroutines that Lua code made wait; too many where some
                      // were closed
-  bool listens;      // to an event other than messages
   uint64_t last_wait_for_room;
   ic_reach reach;  // of a confined one: what it may look up, hear of and spawn
 
+  bool is_never_left;  // some of the foreign code can't be told from ours
+  bool may_return_entry;
+  bool listens;            // to an event other than messages
   bool warning_continues;  // the next piece belongs to the last one's line
   bool warnings_are_off;
   ic_entry entry;

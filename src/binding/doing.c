@@ -24,8 +24,9 @@ int ic_doing_describe(const ic_lua_body *body, char *out, size_t size) {
   const ic_isolate *sender =
       doing->message ? doing->message->sender : doing->sender;
   return snprintf(out, size, " on a message%s%s%s%s%s",
-                  *doing->type ? " of type \"" : "", doing->type,
-                  *doing->type ? "\"" : "", sender ? " from " : "",
+                  doing->has_type ? " of type \"" : "",
+                  doing->has_type ? body->doing_type : "",
+                  doing->has_type ? "\"" : "", sender ? " from " : "",
                   sender ? sender->path : "");
 }
 

@@ -63,6 +63,7 @@ static int reply(lua_State *L) {
     return ic_lua_ref_fail(L, IC_NOT_FOUND,
                            "the message has no sender to reply to");
   }
+  ic_isolate_fetch_mailbox(to);
   ic_message *answer;
   ic_status status = ic_lua_ref_answer(L, body, 2, message, &answer);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);

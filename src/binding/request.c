@@ -363,6 +363,7 @@ static int64_t deadline_of(const ic_lua_body *body, double timeout) {
 static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
                        double timeout) {
   ic_message *message;
+  ic_isolate_fetch_mailbox(ref->isolate);
   ic_status status =
       ic_lua_ref_encode_typed(L, body, 2, lua_isnil(L, 4) ? 0 : 4, &message);
   if (status != IC_OK) {
@@ -389,7 +390,7 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
   request->holders[request->holder_count++] = ref->watch;
   // The reply goes to the sender; a host script is none.
   *(body->is_host ? &message->reply_to : &message->sender) =
-      ic_isolate_hold(self);
+      ic_body_hold_isolate(body);
   message->request = request->number;
   bool waits;
   if (ic_lua_ref_ask(L, body, ref->isolate, message, &waits) != 1) {

@@ -36,6 +36,7 @@
 #include "core/block.h"
 #include "core/chunks.h"
 #include "core/homes.h"
+#include "core/sync.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -81,7 +82,6 @@ typedef struct large {
 } large;
 
 struct ic_arena {
-  size_t bytes;
   char *cut, *cut_end;  // the current run
   ic_chunk *home;       // the last of [chunks], or NULL
   free_block *free[CLASSES];
@@ -91,6 +91,8 @@ struct ic_arena {
   size_t large_bytes;  // asked for, of the large blocks
   size_t run_bytes;    // of the runs begun since it was last tidied
   bool has_stray;      // a small block may lie in no chunk; never tidied then
+  // Read in each turn, whether anything is taken or not.
+  size_t bytes;
   ic_arena_limit limit;
   large large;
 };
@@ -477,8 +479,9 @@ ic_arena *ic_arena_new_in(void *home) {
 
 ic_arena *ic_arena_new_in(void *home) {
   enum {
-    ARENA_BYTES = (sizeof(ic_arena) + GRANULE - 1) / GRANULE * GRANULE,
-    BEGIN = CHUNK_BEGIN + ARENA_BYTES
+    ARENA_END = CHUNK_BEGIN + sizeof(ic_arena),
+    // The first block, which is a body, has as few lines as it can.
+    BEGIN = (ARENA_END + IC_CACHE_LINE - 1) / IC_CACHE_LINE * IC_CACHE_LINE
   };
   ic_chunk *some = home;
   some->next = NULL;

@@ -45,8 +45,8 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   atomic_init(&isolate->descriptor, -1);
   atomic_init(&isolate->alarm_ns, IC_NEVER);
   atomic_init(&isolate->wants_ns, IC_NEVER);
-  atomic_init(&isolate->users, 1);
   ic_mailbox_init(&isolate->mailbox);
+  atomic_init(&isolate->mailbox.users, 1);
   ic_parker_init(&isolate->parker);
   ic_mutex_init(&isolate->wait.mutex);
   *out = isolate;
@@ -63,7 +63,8 @@ size_t ic_isolate_identity_bytes(const ic_isolate *isolate) {
 }
 
 void ic_isolate_hold_many(ic_isolate *isolate, uint32_t count) {
-  atomic_fetch_add_explicit(&isolate->users, count, memory_order_relaxed);
+  atomic_fetch_add_explicit(&isolate->mailbox.users, count,
+                            memory_order_relaxed);
 }
 
 ic_isolate *ic_isolate_hold(ic_isolate *isolate) {
@@ -99,8 +100,8 @@ void ic_isolate_release(ic_isolate *isolate) {
 
 void ic_isolate_release_many(ic_isolate *isolate, uint32_t count) {
   // acq_rel: the one that frees sees all that the other users wrote.
-  if (atomic_fetch_sub_explicit(&isolate->users, count, memory_order_acq_rel) !=
-      count) {
+  if (atomic_fetch_sub_explicit(&isolate->mailbox.users, count,
+                                memory_order_acq_rel) != count) {
     return;
   }
   isolate->next_in_bucket = doomed;

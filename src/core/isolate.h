@@ -145,26 +145,21 @@ typedef enum {
 } ic_stage;
 
 struct ic_isolate {
-  // Written once, before anybody else knows the isolate.
-  uint64_t id;           // unique in the process, never 0
-  uint64_t cluster_key;  // 0: of no cluster, as a host script's
-  char *path;
-  ic_message *properties;  // or NULL
-  const ic_life *life;
-  ic_limits limits;
-  ic_body *body;
-  ic_cluster *cluster;     // counted by the isolate until it has ended
-  ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
-  // Counted: what it is a member of, or of a confined one has begun; or NULL.
-  ic_family *family;
-
-  ic_bound *bound;         // of the mailbox, or NULL
-  _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
-
-  // Written seldom.
-  _Atomic uint32_t users;
-  ic_parker parker;
+  // What each message and turn uses comes first, in as few lines of the cache as it
+  // takes: who has not run for a while finds none of them there. In the first is what
+  // who sends reads, too, and what is written once, or seldom.
+  _Alignas(IC_CACHE_LINE) ic_body *body;
+  ic_cluster *cluster;  // counted by the isolate until it has ended
+  ic_bound *bound;      // of the mailbox, or NULL
+  ic_pool *pool;        // its own, or NULL: it has a thread, or a simulator
+  // It was asleep, and is to be run; NULL where it has a thread.
+  void (*schedule)(ic_isolate *isolate);
   ic_weight weight;
+
+  ic_simulator *simulator;  // its own, or NULL; a host's: whose driver it is
+  ic_limits limits;         // written once
+  bool has_begun;  // the thread's that runs it: the first message is handled
+  bool hot;        // the reader's: its last wait was a short one
 
   // What senders write to is in a cache line of its own, so that they don't slow
   // down the thread that runs the isolate; what that writes follows.
@@ -172,19 +167,41 @@ struct ic_isolate {
 
   // The code is to be given up, and why: NULL, or one of IC_REASON_, for good.
   _Atomic(const char *) killed;
-  _Atomic int64_t cpu_used_ns;  // as far as it is measured: see watchdog.h
-  // Written by whoever runs it, likewise; of turns in the pool: those since one was
-  // timed, those that are not before the next, and the short ones in a row.
-  uint32_t untimed_turns, skipped_turns, short_turns;
-  bool is_doomed;           // guard: the watchdog's mutex
-  ic_isolate *next_doomed;  // likewise
 
   // Counters: written by the isolate's thread, read by any.
   _Atomic uint64_t sent;
   _Atomic uint64_t received;  // values given to a handler
   _Atomic uint64_t handled;   // messages of any kind taken off the queue
-  _Atomic uint64_t late_replies;
   _Atomic uint64_t memory_bytes;
+
+  // When it wants to run though nothing comes. Written by whoever runs it, before
+  // it falls asleep, read by whoever finds it asleep.
+  _Atomic int64_t wants_ns;
+
+  ic_post post;  // begins with what each turn uses
+
+  // Written once, before anybody else knows the isolate.
+  uint64_t id;           // unique in the process, never 0
+  uint64_t cluster_key;  // 0: of no cluster, as a host script's
+  char *path;
+  ic_message *properties;  // or NULL
+  const ic_life *life;
+  ic_isolate *supervisor;  // counted, or NULL; the isolate ends with it
+  // Counted: what it is a member of, or of a confined one has begun; or NULL.
+  ic_family *family;
+  void (*finish)(ic_isolate *isolate);  // it has no thread, and is over
+  void *alternate_stack;  // of an own thread; written before that starts
+
+  _Atomic int descriptor;  // an eventfd that wakes signal too; -1: none
+  ic_parker parker;
+
+  _Atomic int64_t cpu_used_ns;  // as far as it is measured: see watchdog.h
+  // Written by whoever runs it, likewise; of turns in the pool: those since one was
+  // timed, those that are not before the next, and the short ones in a row.
+  uint32_t untimed_turns, skipped_turns, short_turns;
+  bool is_doomed;                 // guard: the watchdog's mutex
+  ic_isolate *next_doomed;        // likewise
+  _Atomic uint64_t late_replies;  // as the counters
 
   // Guard: the registry's mutex.
   ic_stage stage;
@@ -199,24 +216,9 @@ struct ic_isolate {
   size_t supervised;   // whose supervisor it is, and that have not ended
   ic_isolate *next_in_bucket;
 
-  // When it wants to run though nothing comes. Written by whoever runs it, before
-  // it falls asleep, read by whoever finds it asleep.
-  _Atomic int64_t wants_ns;
-
   ic_wait wait;
-  ic_post post;
 
-  bool has_begun;  // the thread's that runs it: the first message is handled
-  bool hot;        // the reader's: its last wait was a short one
-
-  void *alternate_stack;  // of an own thread; written before that starts
-
-  // Isolates that have no thread of their own.
-  ic_pool *pool;                          // its own, or NULL
-  ic_simulator *simulator;                // likewise; a host script's: whose
-                                          // driver it is
-  void (*schedule)(ic_isolate *isolate);  // it was asleep, and is to be run
-  void (*finish)(ic_isolate *isolate);    // it is over
+  // Isolates of a pool, or a simulator.
   ic_isolate *next_runnable;  // guard: the mutex of the queue that it is in
   size_t alarm_place;         // guard: the alarms' mutex
   _Atomic int64_t alarm_ns;   // written with the alarms' mutex; IC_NEVER: none
@@ -260,6 +262,24 @@ size_t ic_isolate_identity_bytes(const ic_isolate *isolate);
 // message costs more than the rest of it.
 void ic_isolate_hold_many(ic_isolate *isolate, uint32_t count);
 void ic_isolate_release_many(ic_isolate *isolate, uint32_t count);
+
+// Asks for the lines of the cache that will be used when something is sent to the
+// isolate, or when it runs, which is to be soon. Of a body, of any kind, those are its
+// first ones.
+static inline void ic_isolate_fetch_mailbox(const ic_isolate *isolate) {
+  __builtin_prefetch(isolate);
+  __builtin_prefetch(&isolate->mailbox, 1);
+}
+
+static inline void ic_isolate_fetch(const ic_isolate *isolate) {
+  enum { BODY_LINES = 5 };
+  const char *body = (const char *)isolate->body;
+  for (size_t i = 0; i < BODY_LINES; i++)
+    __builtin_prefetch(body + i * IC_CACHE_LINE);
+  __builtin_prefetch(&isolate->simulator);
+  __builtin_prefetch(&isolate->mailbox.taken, 1);
+  __builtin_prefetch(&isolate->killed, 1);
+}
 
 // Puts [message] into the mailbox of [to] and wakes it if it sleeps. Only values
 // can meet a bound; what that drops is refused.

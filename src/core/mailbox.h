@@ -46,6 +46,9 @@ typedef struct {
   // Messages are given the moment of their push: it is still to be found out which
   // ups and downs they come behind.
   _Atomic bool is_dated;
+  // Of the isolate whose mailbox it is; see isolate.h. Here, as who has handled a
+  // message lets go of its sender, and may just have answered it.
+  _Atomic uint32_t users;
 
   // The reader's.
   _Alignas(IC_CACHE_LINE) uint64_t taken;  // messages so far

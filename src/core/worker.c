@@ -198,6 +198,7 @@ void ic_worker_inject(ic_pool *pool, ic_isolate *isolate) {
 void ic_worker_schedule(ic_isolate *isolate) {
   ic_pool *pool = isolate->pool;
   ic_worker *self = this_worker;
+  ic_isolate_fetch(isolate);
   if (!self || self->pool != pool || atomic_load(&self->runs) == ABANDONED) {
     ic_worker_inject(pool, isolate);
     return;
@@ -373,6 +374,18 @@ static void set_alarm(ic_pool *pool, ic_isolate *isolate, int64_t deadline_ns) {
   }
 }
 
+// What stands in [runs] while the isolate, whose turn is over, is put to sleep
+// or into the queue.
+static ic_isolate *settling(ic_isolate *isolate) {
+  return (ic_isolate *)((uintptr_t)isolate | 1);
+}
+
+// It is where it belongs. While it was put there nobody else changed [runs]; who
+// looks for it and finds nothing here sees where it is (release).
+static void end_settling(ic_worker *self) {
+  atomic_store_explicit(&self->runs, NULL, memory_order_release);
+}
+
 // After its turn the isolate goes where it belongs. Once it is asleep, or queued,
 // it is not touched again. One that is killed is run once more to see it; who
 // kills it a moment later finds it not asleep yet, and has to come again.
@@ -383,14 +396,14 @@ static void settle(ic_worker *self, ic_isolate *isolate,
     if (deadline_ns != IC_NEVER) set_alarm(pool, isolate, deadline_ns);
     ic_isolate_want(isolate, deadline_ns);
     if (ic_mailbox_sleep(&isolate->mailbox)) {
-      atomic_store(&self->runs, NULL);
+      end_settling(self);
       return;
     }
   }
   // Without anything else to do, this worker takes it out again by itself.
   bool is_only = !has_other_work(self);
   ic_run_queue_put(&self->queue, isolate);
-  atomic_store(&self->runs, NULL);
+  end_settling(self);
   if (!is_only) wake_if_idle(pool);
 }
 
@@ -399,10 +412,13 @@ static void count_turn(ic_worker *self, unsigned by) {
   atomic_store_explicit(&self->turns, turns + by, memory_order_relaxed);
 }
 
-// What stands in [runs] while the isolate, whose turn is over, is put to sleep
-// or into the queue.
-static ic_isolate *settling(ic_isolate *isolate) {
-  return (ic_isolate *)((uintptr_t)isolate | 1);
+// The isolate's turn begins. Who gives it up a moment later, and does not see this yet,
+// takes it for queued; it was condemned before, and if its code does not see that
+// either, it is given up at the stop of the pool, half a second later. So no turn has
+// to wait until others see it.
+static void enter_isolate(ic_worker *self, ic_isolate *isolate) {
+  atomic_store_explicit(&self->runs, isolate, memory_order_release);
+  count_turn(self, 1);
 }
 
 // The isolate's turn, or its life ([next] is NULL then), is over; false if the
@@ -428,8 +444,7 @@ void ic_worker_end_isolate(ic_pool *pool, ic_isolate *isolate) {
 static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   int64_t deadline_ns;
   ic_turn_outcome outcome;
-  atomic_store(&self->runs, isolate);
-  count_turn(self, 1);
+  enter_isolate(self, isolate);
   ic_turn_enter(isolate);
   do {
     count_turn(self, 2);
