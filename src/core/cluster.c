@@ -283,7 +283,7 @@ static void life_end(ic_isolate *isolate) {
   ic_error *error = isolate->body->error;
   isolate->body->error = NULL;
   isolate->body->class->free(isolate->body);
-  if (!isolate->pool) ic_watchdog_thread_ends(&isolate->cluster->watchdog);
+  ic_watchdog_isolate_ends(&isolate->cluster->watchdog, isolate);
   atomic_store(&isolate->is_over, true);
   ic_registry_remove(&isolate->cluster->registry, isolate, reason, error);
   end_supervised(isolate);

@@ -14,35 +14,43 @@ enum {
 
 // After a long turn so many are timed each; then, of short ones, at most so many are
 // not before one that is.
-enum { EXACT_TURNS = 256, SKIPPED_MOST = 32 };
-#define UNTIMED INT64_C(-1)
+enum { EXACT_TURNS = 256, SKIPPED_MOST = 99 };
 
 // A look comes earlier where a budget may be used up before the next tick, but not
 // at once: a thread that has to wait for a core is always just before its end.
 #define SHORTEST_TICK_NS (IC_NS_PER_MS / 2)
 
 // One for each thread that runs isolates with a limit of CPU time.
+//
+// A turn costs its thread plain stores, and no fence. Where the watchdog finds the
+// same odd number in [calls] before and behind what it reads, that was all of one
+// call: the release of each store into [calls], and of that into [runs], pairs with
+// the acquire of the watchdog's loads. The isolate that it has read so is there as
+// long as it holds the mutex, which each takes once behind its last turn
+// (ic_watchdog_isolate_ends).
 struct ic_meter {
-  // Whom the thread runs, or NULL. The watchdog marks it while it looks at the
-  // isolate, and the thread does not let go of a marked one.
-  _Atomic(ic_isolate *) runs;
-  _Atomic uint64_t calls;  // begun by the thread
+  _Atomic uint64_t calls;      // two for each that has begun; odd in a turn
+  _Atomic(ic_isolate *) runs;  // whose turn it is, or was
   ic_watchdog *watchdog;
   ic_thread_clock clock;
   // The turn of an isolate with a time for its life and without a thread of its
-  // own, written before [runs] by the thread, and by a look.
-  _Atomic int64_t turn_began_ns;  // the time, or UNTIMED
+  // own; in [turn_began_ns] a look may put the time in place of an untimed turn.
+  _Atomic int64_t
+      turn_began_ns;  // the time; below 0: untimed, which turn it is
   _Atomic int64_t turn_floor_ns;  // the clock, at least
-  _Atomic int64_t seen_ns;        // the clock at the last look, written by that
-  uint32_t turns_before;          // its thread's: for which the turn stands
+  bool is_timing;                 // its thread's: it has timed the turn itself
+  uint32_t turns_before;          // likewise: for which the turn stands
   uint32_t seed;                  // likewise; never 0
+  // Written by a look.
+  _Atomic int64_t seen_ns;         // the clock
+  _Atomic int64_t found_floor_ns;  // likewise, where it found an untimed turn
   // Guard: the watchdog's mutex.
   ic_meter *next;
   bool is_unused;       // its thread has ended: any may have it
   ic_isolate *owner;    // the only one that its thread runs, or NULL
-  uint64_t seen_id;     // who ran at the last look; 0: nobody
-  uint64_t seen_calls;  // likewise
+  uint64_t seen_calls;  // at the last look
   int64_t began_ns;     // what the clock said when that call was first seen
+  int64_t found_ns;     // when the last untimed turn was found
 };
 
 static _Thread_local ic_meter *own_meter;
@@ -62,8 +70,12 @@ static void rouse(ic_watchdog *watchdog) {
 
 // --- Meters -----------------------------------------------------------------
 
-static ic_isolate *marked(ic_isolate *isolate) {
-  return (ic_isolate *)((uintptr_t)isolate | 1);
+static bool is_measured(const ic_isolate *isolate) {
+  return isolate->limits.cpu_ns > 0 || isolate->limits.cpu_total_ns > 0;
+}
+
+static uint64_t read_calls(const ic_meter *meter) {
+  return atomic_load_explicit(&meter->calls, memory_order_relaxed);
 }
 
 static ic_meter *find_unused_locked(ic_watchdog *watchdog) {
@@ -79,9 +91,9 @@ static ic_meter *find_unused_locked(ic_watchdog *watchdog) {
   return meter;
 }
 
-// The calling thread's; it is a thread of this watchdog's cluster only.
-static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
-  if (own_meter && own_meter->watchdog == watchdog) return own_meter;
+// Gives the calling thread one; it is a thread of this watchdog's cluster only.
+__attribute__((noinline)) static ic_meter *new_meter(ic_watchdog *watchdog,
+                                                     ic_isolate *isolate) {
   ic_thread_clock clock;
   int64_t now_ns;
   if (!ic_thread_get_clock(&clock) || !ic_thread_read_clock(clock, &now_ns)) {
@@ -93,7 +105,6 @@ static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
     meter->is_unused = false;
     bool is_own = !isolate->pool && !isolate->simulator;
     meter->owner = is_own ? isolate : NULL;
-    meter->seen_id = 0;
     atomic_store(&meter->seen_ns, 0);
     atomic_store(&meter->turn_floor_ns, now_ns);
     meter->clock = clock;
@@ -104,6 +115,12 @@ static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
   return meter;
 }
 
+static ic_meter *get_meter(ic_watchdog *watchdog, ic_isolate *isolate) {
+  ic_meter *meter = own_meter;
+  return meter && meter->watchdog == watchdog ? meter
+                                              : new_meter(watchdog, isolate);
+}
+
 void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
   ic_meter *meter = own_meter;
   if (!meter || meter->watchdog != watchdog) return;
@@ -112,6 +129,15 @@ void ic_watchdog_thread_ends(ic_watchdog *watchdog) {
   meter->is_unused = true;
   meter->owner = NULL;
   ic_mutex_unlock(&watchdog->mutex);
+}
+
+void ic_watchdog_isolate_ends(ic_watchdog *watchdog, ic_isolate *isolate) {
+  if (!isolate->pool) {
+    ic_watchdog_thread_ends(watchdog);
+  } else if (is_measured(isolate)) {
+    ic_mutex_lock(&watchdog->mutex);
+    ic_mutex_unlock(&watchdog->mutex);
+  }
 }
 
 // --- The time for a life, in a pool ------------------------------------------
@@ -156,13 +182,10 @@ static uint32_t random_below(ic_meter *meter, uint32_t bound) {
   return seed % bound;
 }
 
-static void begin_turn(ic_meter *meter, ic_isolate *isolate) {
-  if (isolate->untimed_turns < isolate->skipped_turns) {
-    isolate->untimed_turns++;
-    write_own(&meter->turn_began_ns, UNTIMED);
-    meter->turns_before = 0;
-    return;
-  }
+// Apart from the usual way of a short turn, as its end is.
+__attribute__((noinline)) static void begin_timed_turn(ic_meter *meter,
+                                                       ic_isolate *isolate) {
+  meter->is_timing = true;
   meter->turns_before = isolate->untimed_turns;
   isolate->untimed_turns = 0;
   write_own(&meter->turn_floor_ns,
@@ -170,10 +193,21 @@ static void begin_turn(ic_meter *meter, ic_isolate *isolate) {
   write_own(&meter->turn_began_ns, ic_now_ns());
 }
 
+static void begin_turn(ic_meter *meter, ic_isolate *isolate) {
+  if (isolate->untimed_turns >= isolate->skipped_turns) {
+    begin_timed_turn(meter, isolate);
+    return;
+  }
+  isolate->untimed_turns++;
+  meter->is_timing = false;
+  write_own(&meter->turn_began_ns, -(int64_t)read_calls(meter) - 1);
+}
+
 // What the turn that ends has used, if it was timed.
-static int64_t used_by_turn(ic_meter *meter) {
-  int64_t floor_ns = read_own(&meter->turn_floor_ns);
-  int64_t used_ns = ic_now_ns() - read_own(&meter->turn_began_ns);
+static int64_t used_by_turn(ic_meter *meter, int64_t began_ns) {
+  int64_t floor_ns = read_own(meter->is_timing ? &meter->turn_floor_ns
+                                               : &meter->found_floor_ns);
+  int64_t used_ns = ic_now_ns() - began_ns;
   int64_t clock_ns;
   if (used_ns > SHORT_TURN_NS &&
       ic_thread_read_clock(meter->clock, &clock_ns)) {
@@ -197,11 +231,13 @@ static void skip_turns(ic_meter *meter, ic_isolate *isolate, int64_t used_ns) {
   }
 }
 
-static void end_turn(ic_meter *meter, ic_isolate *isolate) {
-  if (read_own(&meter->turn_began_ns) == UNTIMED) return;
-  int64_t used_ns = used_by_turn(meter);
+__attribute__((noinline)) static void end_timed_turn(ic_meter *meter,
+                                                     ic_isolate *isolate,
+                                                     int64_t began_ns) {
+  int64_t used_ns = used_by_turn(meter, began_ns);
   // Those that were not timed were short, as far as anybody knows.
-  int64_t before_ns = smaller(used_ns, SHORT_TURN_NS) * meter->turns_before;
+  uint32_t before = meter->is_timing ? meter->turns_before : 0;
+  int64_t before_ns = smaller(used_ns, SHORT_TURN_NS) * before;
   int64_t total_ns = read_own(&isolate->cpu_used_ns) + used_ns + before_ns;
   write_own(&isolate->cpu_used_ns, total_ns);
   skip_turns(meter, isolate, used_ns);
@@ -210,41 +246,42 @@ static void end_turn(ic_meter *meter, ic_isolate *isolate) {
   }
 }
 
+static void end_turn(ic_meter *meter, ic_isolate *isolate) {
+  int64_t began_ns =
+      atomic_load_explicit(&meter->turn_began_ns, memory_order_acquire);
+  if (began_ns >= 0) end_timed_turn(meter, isolate, began_ns);
+}
+
 // --- Entering and leaving ----------------------------------------------------
 
-// The store into [runs] and the look at [sleeps] pair with fall_asleep's store
-// and its look at every meter: one of both sees the other.
+static void count(ic_meter *meter, uint64_t by) {
+  atomic_store_explicit(&meter->calls, read_calls(meter) + by,
+                        memory_order_release);
+}
+
 ic_meter *ic_watchdog_enter(ic_watchdog *watchdog, ic_isolate *isolate) {
-  if (isolate->limits.cpu_ns == 0 && isolate->limits.cpu_total_ns == 0) {
-    return NULL;
-  }
+  if (!is_measured(isolate)) return NULL;
   ic_meter *meter = get_meter(watchdog, isolate);
   if (!meter) return NULL;
-  ic_watchdog_count_call(meter);
   if (is_timed(meter, isolate)) begin_turn(meter, isolate);
-  atomic_store(&meter->runs, isolate);
-  if (atomic_load(&watchdog->sleeps)) rouse(watchdog);
+  atomic_store_explicit(&meter->runs, isolate, memory_order_release);
+  count(meter, 1);
+  if (atomic_load_explicit(&watchdog->sleeps, memory_order_relaxed)) {
+    rouse(watchdog);
+  }
   return meter;
 }
 
 void ic_watchdog_leave(ic_meter *meter) {
   if (!meter) return;
-  ic_isolate *runs = atomic_load_explicit(&meter->runs, memory_order_relaxed);
-  runs = (ic_isolate *)((uintptr_t)runs & ~(uintptr_t)1);
-  ic_isolate *expected = runs;
-  while (!atomic_compare_exchange_weak_explicit(&meter->runs, &expected, NULL,
-                                                memory_order_acq_rel,
-                                                memory_order_relaxed)) {
-    expected = runs;
-    ic_thread_relax();
-  }
-  if (is_timed(meter, runs)) end_turn(meter, runs);
+  ic_isolate *isolate =
+      atomic_load_explicit(&meter->runs, memory_order_relaxed);
+  count(meter, 1);
+  if (is_timed(meter, isolate)) end_turn(meter, isolate);
 }
 
 void ic_watchdog_count_call(ic_meter *meter) {
-  if (!meter) return;
-  uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_relaxed);
-  atomic_store_explicit(&meter->calls, calls + 1, memory_order_release);
+  if (meter) count(meter, 2);
 }
 
 // --- Killing ----------------------------------------------------------------
@@ -330,37 +367,32 @@ static void add_up_locked(ic_meter *meter, ic_isolate *isolate,
                  total_ns);
 }
 
-// Of one without, the turn that it is in comes to what it had before.
+// Of one without, the turn that it is in comes to what it had before. One that is
+// not timed is so from here on, if it is still the same.
 static void time_turn_locked(ic_meter *meter, ic_isolate *isolate,
                              int64_t now_ns) {
-  if (read_own(&meter->turn_began_ns) == UNTIMED) {
-    write_own(&meter->turn_floor_ns, now_ns);
-    write_own(&meter->turn_began_ns, ic_now_ns());
+  int64_t time_ns = ic_now_ns();
+  int64_t began_ns =
+      atomic_load_explicit(&meter->turn_began_ns, memory_order_acquire);
+  if (began_ns < 0) {
+    write_own(&meter->found_floor_ns, now_ns);
+    meter->found_ns = time_ns;
+    atomic_compare_exchange_strong(&meter->turn_began_ns, &began_ns, time_ns);
+    return;
   }
-  int64_t used_ns = smaller(ic_now_ns() - read_own(&meter->turn_began_ns),
-                            now_ns - read_own(&meter->turn_floor_ns));
+  bool was_found = began_ns == meter->found_ns;
+  int64_t floor_ns =
+      read_own(was_found ? &meter->found_floor_ns : &meter->turn_floor_ns);
+  int64_t used_ns = smaller(time_ns - began_ns, now_ns - floor_ns);
   compare_locked(meter->watchdog, isolate, isolate->limits.cpu_total_ns,
                  read_own(&isolate->cpu_used_ns) + used_ns);
 }
 
-// Where the isolate that runs has begun another call since the last look, that has
-// all of its time.
+// The call that runs, if it did at the last look, has all of the time since then.
 static void time_call_locked(ic_meter *meter, ic_isolate *isolate,
-                             uint64_t calls, int64_t now_ns) {
-  if (meter->seen_id != isolate->id || calls != meter->seen_calls) {
-    meter->seen_calls = calls;
-    meter->began_ns = now_ns;
-  }
+                             int64_t now_ns) {
   compare_locked(meter->watchdog, isolate, isolate->limits.cpu_ns,
                  now_ns - meter->began_ns);
-}
-
-// Who runs on the meter's thread, marked; NULL: nobody.
-static ic_isolate *mark(ic_meter *meter) {
-  ic_isolate *isolate = atomic_load(&meter->runs);
-  bool is_marked = isolate && atomic_compare_exchange_strong(
-                                  &meter->runs, &isolate, marked(isolate));
-  return is_marked ? isolate : NULL;
 }
 
 // Whether an isolate runs on the meter's thread. The thread's own is looked at
@@ -369,18 +401,21 @@ static bool look_locked(ic_meter *meter) {
   int64_t now_ns;
   if (meter->is_unused) return false;
   uint64_t calls = atomic_load_explicit(&meter->calls, memory_order_acquire);
-  ic_isolate *runs = mark(meter);
-  if (ic_thread_read_clock(meter->clock, &now_ns)) {
-    if (meter->owner) add_up_locked(meter, meter->owner, now_ns);
-    if (runs && is_timed(meter, runs)) time_turn_locked(meter, runs, now_ns);
-    if (runs) time_call_locked(meter, runs, calls, now_ns);
-    atomic_store(&meter->seen_ns, now_ns);
-  } else {
-    meter->is_unused = !runs;  // a worker that has ended does not say so
+  bool in_turn = calls % 2 == 1;
+  ic_isolate *runs = atomic_load_explicit(&meter->runs, memory_order_acquire);
+  if (!ic_thread_read_clock(meter->clock, &now_ns)) {
+    meter->is_unused = !in_turn;  // a worker that has ended does not say so
+    return in_turn;
   }
-  meter->seen_id = runs ? runs->id : 0;
-  if (runs) atomic_store_explicit(&meter->runs, runs, memory_order_release);
-  return runs != NULL;
+  if (meter->owner) add_up_locked(meter, meter->owner, now_ns);
+  if (meter->seen_calls != calls) meter->began_ns = now_ns;
+  meter->seen_calls = calls;
+  atomic_store(&meter->seen_ns, now_ns);
+  if (in_turn && read_calls(meter) == calls) {
+    time_call_locked(meter, runs, now_ns);
+    if (is_timed(meter, runs)) time_turn_locked(meter, runs, now_ns);
+  }
+  return in_turn;
 }
 
 static bool look_at_all_locked(ic_watchdog *watchdog) {
@@ -402,33 +437,23 @@ static bool look(ic_watchdog *watchdog) {
   return any;
 }
 
-static bool fall_asleep(ic_watchdog *watchdog) {
-  atomic_store(&watchdog->sleeps, true);
-  ic_mutex_lock(&watchdog->mutex);
-  bool any = watchdog->doomed != NULL;
-  for (ic_meter *meter = watchdog->meters; meter && !any; meter = meter->next) {
-    any = atomic_load(&meter->runs) != NULL;
-  }
-  ic_mutex_unlock(&watchdog->mutex);
-  if (any) atomic_store(&watchdog->sleeps, false);
-  return !any;
-}
-
 static int64_t next_look_ns(const ic_watchdog *watchdog) {
   int64_t pause_ns = watchdog->pause_ns;
   return ic_now_ns() +
          (pause_ns < SHORTEST_TICK_NS ? SHORTEST_TICK_NS : pause_ns);
 }
 
+// It falls asleep one look after it has said so: by then any turn that was begun
+// without seeing that is long to be seen.
 static void *run(void *argument) {
   ic_watchdog *watchdog = argument;
   unsigned quiet_ticks = 0;
   while (!atomic_load(&watchdog->stopping)) {
     quiet_ticks = look(watchdog) ? 0 : quiet_ticks + 1;
-    bool sleeps = quiet_ticks >= QUIET_TICKS && fall_asleep(watchdog);
+    bool sleeps = quiet_ticks > QUIET_TICKS && atomic_load(&watchdog->sleeps);
+    atomic_store(&watchdog->sleeps, quiet_ticks >= QUIET_TICKS);
     ic_parker_park(&watchdog->parker,
                    sleeps ? IC_NEVER : next_look_ns(watchdog));
-    atomic_store(&watchdog->sleeps, false);
     if (sleeps) quiet_ticks = 0;
   }
   return NULL;

@@ -10,6 +10,9 @@
 // not changed since the last look, the same call still runs. So a call is found
 // to be over its time a tick late at most, and never early.
 //
+// That the watchdog sleeps is read without a fence, too: it falls asleep only one
+// look after it has said so.
+//
 // What an isolate uses in its whole life is added up look by look: all that its
 // thread has used, whether it runs just then or sleeps. In a pool it is added up turn
 // by turn, which costs those that have such a limit two readings of the time, but where
@@ -66,6 +69,10 @@ void ic_watchdog_leave(ic_meter *meter);
 
 // The calling thread is about to end.
 void ic_watchdog_thread_ends(ic_watchdog *watchdog);
+
+// [isolate] has had its last turn, on the calling thread, which ends with it if it
+// was its own: nobody looks at it any more.
+void ic_watchdog_isolate_ends(ic_watchdog *watchdog, ic_isolate *isolate);
 
 // The isolate begins another call. NULL is allowed.
 void ic_watchdog_count_call(ic_meter *meter);
