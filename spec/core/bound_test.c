@@ -95,9 +95,10 @@ static void counts_on_beyond_the_largest_number(void) {
   ic_bound *bound = bound_of(2, 10, IC_WHEN_FULL_FAIL);
   ic_message *queue = NULL;
   int dropped = 0;
-  atomic_store(&mailbox.taken_places, UINT64_MAX - 1);
-  atomic_store(&mailbox.seen_freed_places, UINT64_MAX - 1);
-  atomic_store(&mailbox.freed_places, UINT64_MAX - 1);
+  mailbox.placed_values = mailbox.seen_freed_values = UINT32_MAX - 1;
+  mailbox.placed_bytes = mailbox.seen_freed_bytes = UINT64_MAX - 1;
+  atomic_store(&mailbox.freed_values, UINT32_MAX - 1);
+  atomic_store(&mailbox.freed_bytes, UINT64_MAX - 1);
   for (int i = 0; i < 10; i++) {
     CHECK(push(bound, 1, &dropped) == IC_OK);
     CHECK(push(bound, 10, &dropped) == IC_FULL);

@@ -152,6 +152,7 @@ static void linger(uint32_t *state) {
 typedef struct {
   ic_mailbox mailbox;
   ic_parker parker;
+  bool locks;  // whoever pushes
   _Atomic uint64_t pushed;
 } letterbox;
 
@@ -161,6 +162,23 @@ typedef struct {
   uint64_t refused;
 } sender;
 
+// Every other time the lock is taken once for nothing.
+static ic_status push_with_lock(ic_mailbox *mailbox, ic_message *message,
+                                bool *wake, uint32_t *state) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  if (message->request % 2 == 0) {
+    ic_mailbox_unlock(mailbox, head);
+    head = ic_mailbox_lock(mailbox);
+  }
+  linger(state);
+  if (head == IC_MAILBOX_CLOSED) {
+    ic_mailbox_unlock(mailbox, head);
+    return IC_GONE;
+  }
+  ic_mailbox_push_locked(mailbox, head, message, wake);
+  return IC_OK;
+}
+
 static void *send_all(void *argument) {
   sender *self = argument;
   uint32_t state = (uint32_t)self->number + 1;
@@ -168,7 +186,11 @@ static void *send_all(void *argument) {
     linger(&state);
     ic_message *message = new_numbered(self->number, i);
     bool wake = false;
-    if (ic_mailbox_push(&self->to->mailbox, message, &wake) != IC_OK) {
+    ic_mailbox *mailbox = &self->to->mailbox;
+    ic_status status = self->to->locks
+                           ? push_with_lock(mailbox, message, &wake, &state)
+                           : ic_mailbox_push(mailbox, message, &wake);
+    if (status != IC_OK) {
       ic_message_free(message);
       self->refused = MESSAGES - i;
       break;
@@ -179,10 +201,12 @@ static void *send_all(void *argument) {
   return NULL;
 }
 
-static void start(letterbox *box, sender *senders, ic_thread *threads) {
+static void start(letterbox *box, bool locks, sender *senders,
+                  ic_thread *threads) {
   ic_mailbox_init(&box->mailbox);
   ic_parker_init(&box->parker);
   atomic_init(&box->pushed, 0);
+  box->locks = locks;
   for (uint64_t i = 0; i < SENDERS; i++) {
     senders[i] = (sender){box, i, 0};
     ic_status status = ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
@@ -213,11 +237,11 @@ static ic_message *sleep_and_take(letterbox *box) {
   return ic_mailbox_take(&box->mailbox);
 }
 
-static void each_senders_order_is_kept_and_no_wake_up_lost(void) {
+static void converse(bool locks) {
   letterbox box;
   sender senders[SENDERS];
   ic_thread threads[SENDERS];
-  CALL(start(&box, senders, threads));
+  CALL(start(&box, locks, senders, threads));
   uint64_t next[SENDERS] = {0};
   uint32_t state = 99;
   int64_t taken = 0;
@@ -230,6 +254,15 @@ static void each_senders_order_is_kept_and_no_wake_up_lost(void) {
   for (int i = 0; i < SENDERS; i++)
     ic_thread_join(threads[i]);
   CHECK(ic_mailbox_take(&box.mailbox) == NULL);
+  CHECK(atomic_load(&box.mailbox.pushed) == SENDERS * MESSAGES);
+}
+
+static void each_senders_order_is_kept_and_no_wake_up_lost(void) {
+  CALL(converse(false));
+}
+
+static void likewise_where_pushes_lock_the_mailbox(void) {
+  CALL(converse(true));
 }
 
 // Each message is refused or given to the reader, by a take or by the close.
@@ -238,7 +271,7 @@ static void nothing_is_lost_where_a_close_meets_pushes(void) {
     letterbox box;
     sender senders[SENDERS];
     ic_thread threads[SENDERS];
-    CALL(start(&box, senders, threads));
+    CALL(start(&box, round % 2 == 1, senders, threads));
     uint64_t next[SENDERS] = {0};
     int64_t taken = follow(sleep_and_take(&box), next);
     uint32_t state = round;
@@ -265,6 +298,7 @@ int main(void) {
   RUN(a_dated_one_knows_what_came_before_a_moment);
   RUN(what_came_by_another_way_is_counted);
   RUN(each_senders_order_is_kept_and_no_wake_up_lost);
+  RUN(likewise_where_pushes_lock_the_mailbox);
   RUN(nothing_is_lost_where_a_close_meets_pushes);
   return check_report("mailbox");
 }

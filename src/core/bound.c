@@ -4,11 +4,6 @@
 
 #include <stdlib.h>
 
-// A bound that is larger than can be counted is one all the same: there is no memory
-// for so much. What is in use, and one value more, fits into the bits that there are.
-#define MOST_MESSAGES (((size_t)1 << IC_PLACES_MESSAGE_BITS) - 2)
-#define MOST_BYTES ((SIZE_MAX >> IC_PLACES_MESSAGE_BITS) / 2)
-
 struct ic_waiter {
   ic_waiter *next;
   ic_message *message;
@@ -35,21 +30,15 @@ static ic_message *shift(ic_message_list *self) {
   return message;
 }
 
-static size_t smaller(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
 ic_bound *ic_bound_new(const ic_limits *limits, ic_weight *weight) {
   ic_bound *bound = calloc(1, sizeof *bound);
   if (!bound) return NULL;
-  bool counts = limits->mailbox_messages > 0;
-  bound->each_message = counts ? 1 : 0;
+  // There is no memory for more than can be counted.
+  bool is_counted = limits->mailbox_messages - 1 < UINT32_MAX;
   bound->most_messages =
-      counts ? smaller(limits->mailbox_messages, MOST_MESSAGES) : SIZE_MAX;
-  bool measures = limits->mailbox_bytes > 0;
-  bound->each_byte = measures ? (ic_places)1 << IC_PLACES_MESSAGE_BITS : 0;
+      is_counted ? (uint32_t)limits->mailbox_messages : UINT32_MAX;
   bound->most_bytes =
-      measures ? smaller(limits->mailbox_bytes, MOST_BYTES) : SIZE_MAX;
+      limits->mailbox_bytes > 0 ? limits->mailbox_bytes : SIZE_MAX;
   bound->when_full = limits->when_full;
   bound->weight = weight;
   ic_mutex_init(&bound->mutex);
@@ -69,17 +58,60 @@ void ic_bound_free(ic_bound *bound) {
 
 // --- Pushing ----------------------------------------------------------------
 
+// What is freed was placed before: so it never exceeds that.
+bool ic_bound_place_locked(const ic_bound *bound, ic_mailbox *mailbox,
+                           size_t size) {
+  if (ic_bound_place_as_seen(bound, mailbox, size)) return true;
+  // Behind this one there is no older of the other, as they are freed together.
+  mailbox->seen_freed_bytes = atomic_load(&mailbox->freed_bytes);
+  mailbox->seen_freed_values =
+      atomic_load_explicit(&mailbox->freed_values, memory_order_relaxed);
+  return ic_bound_place_as_seen(bound, mailbox, size);
+}
+
+static bool take_place(const ic_bound *bound, ic_mailbox *mailbox,
+                       size_t size) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  bool has_place = ic_bound_place_locked(bound, mailbox, size);
+  ic_mailbox_unlock(mailbox, head);
+  return has_place;
+}
+
+static void return_place(ic_mailbox *mailbox, size_t size) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  ic_bound_return_place_locked(mailbox, size);
+  ic_mailbox_unlock(mailbox, head);
+}
+
+// Pushes [message], which is weighed.
+static ic_status push(ic_mailbox *mailbox, ic_message *message, bool *wake) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  if (head == IC_MAILBOX_CLOSED) {
+    ic_mailbox_unlock(mailbox, head);
+    return IC_GONE;
+  }
+  ic_mailbox_push_locked(mailbox, head, message, wake);
+  return IC_OK;
+}
+
 // Pushes [message], for which a place is taken.
 static ic_status push_in_place(ic_bound *bound, ic_mailbox *mailbox,
                                ic_message *message, bool *wake) {
   size_t size = ic_bound_size(message);  // the reader's, once it is pushed
   ic_status status = ic_weight_add(bound->weight, mailbox, message)
-                         ? ic_mailbox_push(mailbox, message, wake)
+                         ? push(mailbox, message, wake)
                          : IC_GONE;
   if (status == IC_OK) return IC_OK;
   ic_weight_take_back(mailbox, message);
-  ic_bound_return_place(bound, mailbox, size);
+  return_place(mailbox, size);
   return status;
+}
+
+// Takes a place for [message], if there is one and it overtakes nobody.
+static bool reserve(const ic_bound *bound, ic_mailbox *mailbox,
+                    const ic_message *message) {
+  return ic_bound_is_open(bound) &&
+         take_place(bound, mailbox, ic_bound_size(message));
 }
 
 static void drop_locked(ic_bound *bound, ic_message *message,
@@ -95,7 +127,7 @@ static ic_status add_token_locked(ic_bound *bound, ic_mailbox *mailbox,
   ic_message *token = ic_message_new_event(IC_MESSAGE_TOKEN);
   if (!token) return IC_MEMORY;
   ic_status status = ic_weight_add(bound->weight, mailbox, token)
-                         ? ic_mailbox_push(mailbox, token, wake)
+                         ? push(mailbox, token, wake)
                          : IC_GONE;
   if (status == IC_OK) {
     bound->spare_tokens++;
@@ -110,7 +142,7 @@ static void drop_first_locked(ic_bound *bound, ic_mailbox *mailbox,
                               ic_message_list *dropped) {
   ic_message *oldest = shift(&bound->values);
   ic_weight_take_back(mailbox, oldest);
-  ic_bound_return_place(bound, mailbox, ic_bound_size(oldest));
+  return_place(mailbox, ic_bound_size(oldest));
   bound->spare_tokens++;
   drop_locked(bound, oldest, dropped);
 }
@@ -119,13 +151,13 @@ static ic_status drop_oldest_locked(ic_bound *bound, ic_mailbox *mailbox,
                                     ic_message *message, bool *wake,
                                     ic_message_list *dropped) {
   size_t size = ic_bound_size(message);
-  while (!ic_bound_take_place(bound, mailbox, size))
+  while (!take_place(bound, mailbox, size))
     drop_first_locked(bound, mailbox, dropped);
   ic_status status = add_token_locked(bound, mailbox, wake);
   if (status == IC_OK && !ic_weight_add(bound->weight, mailbox, message))
     status = IC_GONE;
   if (status != IC_OK) {
-    ic_bound_return_place(bound, mailbox, size);
+    return_place(mailbox, size);
     return status;
   }
   bound->spare_tokens--;
@@ -150,7 +182,7 @@ ic_status ic_bound_push(ic_bound *bound, ic_mailbox *mailbox,
                         ic_message *message, bool *wake, ic_message **dropped) {
   *wake = false;
   *dropped = NULL;
-  if (ic_bound_reserve(bound, mailbox, message)) {
+  if (reserve(bound, mailbox, message)) {
     return push_in_place(bound, mailbox, message, wake);
   }
   ic_message_list drops;
@@ -185,11 +217,11 @@ static ic_status push_first_locked(ic_bound *bound, ic_mailbox *mailbox,
                                    bool *wake) {
   ic_message *message = bound->waiting->message;
   size_t size = ic_bound_size(message);
-  ic_status status = ic_mailbox_push(mailbox, message, wake);
+  ic_status status = push(mailbox, message, wake);
   if (status == IC_OK) {
     remove_waiter_locked(bound, &bound->waiting);
   } else {
-    ic_bound_return_place(bound, mailbox, size);
+    return_place(mailbox, size);
   }
   return status;
 }
@@ -203,8 +235,7 @@ static ic_status wait_locked(ic_bound *bound, ic_mailbox *mailbox,
   if (!ic_weight_try(bound->weight, mailbox, new->message)) return IC_FULL;
   add_waiter_locked(bound, new);
   *waits = true;
-  if (bound->waiting != new || !ic_bound_take_place(bound, mailbox, size))
-    return IC_OK;
+  if (bound->waiting != new || !take_place(bound, mailbox, size)) return IC_OK;
   *waits = push_first_locked(bound, mailbox, wake) != IC_OK;
   return IC_OK;
 }
@@ -213,7 +244,7 @@ ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
                               ic_message *message, ic_message *notice,
                               bool *wake, bool *waits) {
   *wake = *waits = false;
-  if (ic_bound_reserve(bound, mailbox, message)) {
+  if (reserve(bound, mailbox, message)) {
     return push_in_place(bound, mailbox, message, wake);
   }
   ic_waiter *new = malloc(sizeof *new);
@@ -236,8 +267,7 @@ static void give_notice(ic_message *notice, ic_status status,
 static void serve_locked(ic_bound *bound, ic_mailbox *mailbox,
                          ic_message_list *notices) {
   while (bound->waiting &&
-         ic_bound_take_place(bound, mailbox,
-                             ic_bound_size(bound->waiting->message))) {
+         take_place(bound, mailbox, ic_bound_size(bound->waiting->message))) {
     ic_message *notice = bound->waiting->notice;
     bool wake;  // nobody sleeps: the reader is who calls
     if (push_first_locked(bound, mailbox, &wake) != IC_OK) break;

@@ -1,34 +1,35 @@
 // bound.h - how much may wait in a mailbox, and what becomes of the rest.
 //
 // Values count, from the push until the isolate handles them; what else comes
-// (replies, ends, a shutdown) always passes. Where there is no bound, none of this
-// is there. The count is exact, and no bound is ever exceeded: a place is taken
-// before the push. What by itself is larger than the bound is full at once, also
-// where others would wait.
+// (replies, ends, a shutdown) always passes. Where there is no bound, none of
+// this is there. The count is exact, and no bound is ever exceeded: a place is
+// taken before the push. What by itself is larger than the bound is full at
+// once, also where others would wait.
 //
-// What waits for room weighs, too (weight.h); but where there is no memory for it, it
-// does not wait, and the isolate is not over.
+// What waits for room weighs, too (weight.h); but where there is no memory for
+// it, it does not wait, and the isolate is not over.
 //
-// Where there is room, pushing and handling take no lock, and one atomic change: the
-// places that were taken and those that were freed are two numbers in the mailbox that
-// only grow, each of both messages and bytes (bound.c). The reader alone writes the
-// second, and who pushes reads it only where what was last seen of it leaves no room.
+// Where there is room, pushing takes the mailbox's lock only (mailbox.h), and
+// handling none: how much was ever placed there, and how much was freed, are
+// numbers in the mailbox that only grow. The reader alone writes the second,
+// and who pushes reads them only where what was last seen of them leaves no
+// room.
 //
 // The mutex guards the lists:
 //
 // A value that is dropped for a newer one can't be taken out of the mailbox's
-// chain. So with IC_WHEN_FULL_DROP_OLDEST the mailbox holds tokens, each of which stands for
-// one value, and the values wait here. A token whose value was dropped stands for
-// the next one; it is spare as long as there is none.
+// chain. So with IC_WHEN_FULL_DROP_OLDEST the mailbox holds tokens, each of
+// which stands for one value, and the values wait here. A token whose value was
+// dropped stands for the next one; it is spare as long as there is none.
 //
 // Senders that wait have their messages here, in order; each is moved into the
-// mailbox by the one that makes room. A sender first counts itself among those that
-// wait, and then looks for room; who makes room gives up the place first, and then
-// looks whether anybody waits. So one of both sees the other (all four are
-// sequentially consistent).
+// mailbox by the one that makes room. A sender first counts itself among those
+// that wait, and then looks for room; who makes room gives up the place first,
+// and then looks whether anybody waits. So one of both sees the other (all four
+// are sequentially consistent).
 //
-// Threads: any. Its mutex is taken under no other, and only the mailbox's head is
-// changed under it.
+// Threads: any. Its mutex is taken under no other, and only the mailbox's lock
+// under it.
 
 #ifndef IC_BOUND_H
 #define IC_BOUND_H
@@ -37,13 +38,6 @@
 #include "core/mailbox.h"
 #include "core/sync.h"
 #include "core/weight.h"
-
-// How much is taken, of messages and bytes in one number: the messages are its low
-// bits. Differences are exact, as what is taken at once is within the bound, and
-// that fits with one more value.
-typedef uint64_t ic_places;
-
-enum { IC_PLACES_MESSAGE_BITS = 28 };
 
 // One that waits for room.
 typedef struct ic_waiter ic_waiter;
@@ -56,8 +50,8 @@ typedef struct {
 
 typedef struct {
   // Written once.
-  size_t most_messages, most_bytes;
-  ic_places each_message, each_byte;  // 0: not counted
+  uint32_t most_messages;
+  size_t most_bytes;
   ic_when_full when_full;
   ic_weight *weight;
 
@@ -84,49 +78,38 @@ static inline size_t ic_bound_size(const ic_message *message) {
   return message->value_size + message->correlation_size + message->type_size;
 }
 
-// Takes a place for a value of [size], if there is one. What is freed was taken
-// before: so that is read first, and never exceeds what is read of the taken then.
-static inline bool ic_bound_take_place(const ic_bound *bound,
-                                       ic_mailbox *mailbox, size_t size) {
-  if (size > bound->most_bytes) return false;
-  ic_places more = bound->each_message + size * bound->each_byte;
-  ic_places freed =
-      atomic_load_explicit(&mailbox->seen_freed_places, memory_order_acquire);
-  ic_places taken = atomic_load(&mailbox->taken_places);
-  for (;;) {
-    ic_places then = taken + more - freed;
-    ic_places messages = then & ((1U << IC_PLACES_MESSAGE_BITS) - 1);
-    ic_places bytes = then >> IC_PLACES_MESSAGE_BITS;
-    if (messages <= bound->most_messages && bytes <= bound->most_bytes) {
-      if (atomic_compare_exchange_weak(&mailbox->taken_places, &taken,
-                                       taken + more)) {
-        return true;
-      }
-      continue;
-    }
-    ic_places seen = freed;
-    freed = atomic_load(&mailbox->freed_places);
-    if (freed == seen) return false;
-    atomic_store_explicit(&mailbox->seen_freed_places, freed,
-                          memory_order_release);
-    taken = atomic_load(&mailbox->taken_places);
+// With the mailbox's lock: takes a place for a value of [size], if there is one, as far
+// as was last seen of what was freed.
+static inline bool ic_bound_place_as_seen(const ic_bound *bound,
+                                          ic_mailbox *mailbox, size_t size) {
+  uint32_t values = mailbox->placed_values + 1;
+  uint64_t bytes = mailbox->placed_bytes + size;
+  if (size > bound->most_bytes ||
+      values - mailbox->seen_freed_values > bound->most_messages ||
+      bytes - mailbox->seen_freed_bytes > bound->most_bytes) {
+    return false;
   }
+  mailbox->placed_values = values;
+  mailbox->placed_bytes = bytes;
+  return true;
 }
 
-// There is nothing in the place after all.
-static inline void ic_bound_return_place(const ic_bound *bound,
-                                         ic_mailbox *mailbox, size_t size) {
-  atomic_fetch_sub(&mailbox->taken_places,
-                   bound->each_message + size * bound->each_byte);
+// Likewise, after another look at that where it is needed.
+bool ic_bound_place_locked(const ic_bound *bound, ic_mailbox *mailbox,
+                           size_t size);
+
+// Likewise: there is nothing in the place after all.
+static inline void ic_bound_return_place_locked(ic_mailbox *mailbox,
+                                                size_t size) {
+  mailbox->placed_values -= 1;
+  mailbox->placed_bytes -= size;
 }
 
-// Takes a place for the value [message], which is to be pushed then, where there is
-// one and it overtakes nobody. Else it is for ic_bound_push.
-static inline bool ic_bound_reserve(const ic_bound *bound, ic_mailbox *mailbox,
-                                    const ic_message *message) {
+// Whether a value may be pushed without the mutex, where there is a place for
+// it: it overtakes nobody then.
+static inline bool ic_bound_is_open(const ic_bound *bound) {
   return bound->when_full != IC_WHEN_FULL_DROP_OLDEST &&
-         atomic_load(&bound->waiter_count) == 0 &&
-         ic_bound_take_place(bound, mailbox, ic_bound_size(message));
+         atomic_load(&bound->waiter_count) == 0;
 }
 
 // Pushes the value [message], or drops it or others: those are then in [dropped],
@@ -150,28 +133,32 @@ ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
 // Threads: the reader.
 ic_message *ic_bound_serve(ic_bound *bound, ic_mailbox *mailbox);
 
-// A value of [size] leaves its place. Only where others may wait for it the look
-// whether they do must stay behind that. Threads: the reader.
-static inline void ic_bound_leave_place(const ic_bound *bound,
+// A value of [size], which weighs no more, leaves its place, as it is about to
+// be handled; true: somebody waits for room. Only where others may wait the
+// look whether they do must stay behind that. Threads: the reader.
+static inline bool ic_bound_leave_place(const ic_bound *bound,
                                         ic_mailbox *mailbox, size_t size) {
-  ic_places freed =
-      atomic_load_explicit(&mailbox->freed_places, memory_order_relaxed) +
-      bound->each_message + size * bound->each_byte;
-  if (bound->when_full == IC_WHEN_FULL_WAIT) {
-    atomic_store(&mailbox->freed_places, freed);
-  } else {
-    atomic_store_explicit(&mailbox->freed_places, freed, memory_order_release);
+  uint32_t values =
+      atomic_load_explicit(&mailbox->freed_values, memory_order_relaxed);
+  uint64_t bytes =
+      atomic_load_explicit(&mailbox->freed_bytes, memory_order_relaxed) + size;
+  atomic_store_explicit(&mailbox->freed_values, values + 1,
+                        memory_order_relaxed);
+  if (bound->when_full != IC_WHEN_FULL_WAIT) {
+    atomic_store_explicit(&mailbox->freed_bytes, bytes, memory_order_release);
+    return false;
   }
+  atomic_store(&mailbox->freed_bytes, bytes);
+  return atomic_load(&bound->waiter_count) > 0;
 }
 
-// The value [message], which weighs no more, is about to be handled: there is room.
-// Gives what ic_bound_serve does. Threads: the reader.
+// Likewise for the value [message]. Gives what ic_bound_serve does.
 static inline ic_message *ic_bound_make_room(ic_bound *bound,
                                              ic_mailbox *mailbox,
                                              const ic_message *message) {
-  ic_bound_leave_place(bound, mailbox, ic_bound_size(message));
-  if (atomic_load(&bound->waiter_count) == 0) return NULL;
-  return ic_bound_serve(bound, mailbox);
+  return ic_bound_leave_place(bound, mailbox, ic_bound_size(message))
+             ? ic_bound_serve(bound, mailbox)
+             : NULL;
 }
 
 // The value that the reader's token stands for; NULL: it was a spare one.

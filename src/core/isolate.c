@@ -167,18 +167,46 @@ ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
   return status;
 }
 
-ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
-  ic_weight_lift(&isolate->mailbox, message);
-  if (!isolate->bound) return message;
-  if (message->kind == IC_MESSAGE_TOKEN) {
-    ic_message_free(message);
-    return ic_bound_redeem(isolate->bound, &isolate->mailbox);
-  }
-  if (message->kind == IC_MESSAGE_VALUE) {
-    give_notices(
-        ic_bound_make_room(isolate->bound, &isolate->mailbox, message));
-  }
+// The rest of ic_isolate_admit, in functions that it ends by calling: so it
+// saves no registers for what is not usual.
+
+// Those that waited come in where [message] has left its place.
+__attribute__((noinline)) static ic_message *serve(ic_isolate *isolate,
+                                                   ic_message *message) {
+  give_notices(ic_bound_serve(isolate->bound, &isolate->mailbox));
   return message;
+}
+
+__attribute__((noinline)) static ic_message *redeem(ic_isolate *isolate,
+                                                    ic_message *token) {
+  ic_message_free(token);
+  return ic_bound_redeem(isolate->bound, &isolate->mailbox);
+}
+
+static inline ic_message *leave_place(ic_isolate *isolate,
+                                      ic_message *message) {
+  ic_bound *bound = isolate->bound;
+  if (!bound) return message;
+  if (message->kind == IC_MESSAGE_TOKEN) return redeem(isolate, message);
+  if (message->kind != IC_MESSAGE_VALUE) return message;
+  bool is_awaited =
+      ic_bound_leave_place(bound, &isolate->mailbox, ic_bound_size(message));
+  return is_awaited ? serve(isolate, message) : message;
+}
+
+__attribute__((noinline)) static ic_message *admit_parts(ic_isolate *isolate,
+                                                         ic_message *message) {
+  ic_weight_lift(&isolate->mailbox, message);
+  return leave_place(isolate, message);
+}
+
+ic_message *ic_isolate_admit(ic_isolate *isolate, ic_message *message) {
+  if (message->is_weighed) {
+    if (!ic_message_is_one_block(message)) return admit_parts(isolate, message);
+    ic_weight_lift_bytes(&isolate->mailbox, message,
+                         ic_message_block_bytes(message));
+  }
+  return leave_place(isolate, message);
 }
 
 ic_message *ic_isolate_close(ic_isolate *isolate) {
@@ -198,33 +226,91 @@ static bool has_weight(const ic_message *message) {
   return message->kind != IC_MESSAGE_LOAD && message->kind != IC_MESSAGE_CANCEL;
 }
 
-ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
-  bool must_wake;
-  if (has_weight(message) &&
-      !ic_weight_add(&to->weight, &to->mailbox, message)) {
-    *wake |= ic_mailbox_rouse(&to->mailbox);
+static bool has_limits(const ic_isolate *isolate) {
+  return isolate->bound || isolate->weight.most_bytes > 0;
+}
+
+// Not pushed: it is too much. The isolate sees in its next turn that it is over.
+static ic_status refuse_locked(ic_mailbox *mailbox, ic_message *head,
+                               const ic_bound *bound, size_t size, bool *wake) {
+  if (bound) ic_bound_return_place_locked(mailbox, size);
+  *wake = head == IC_MAILBOX_ASLEEP;
+  ic_mailbox_unlock(mailbox, *wake ? NULL : head);
+  return IC_GONE;
+}
+
+// Into a mailbox with limits. IC_FULL: the value has no place there as it is;
+// IC_GONE, also where there is no memory for it.
+static ic_status put_within_limits(ic_isolate *to, ic_message *message,
+                                   bool *wake) {
+  ic_mailbox *mailbox = &to->mailbox;
+  const ic_bound *bound = message->kind == IC_MESSAGE_VALUE ? to->bound : NULL;
+  size_t size = ic_bound_size(message);
+  if (bound && !ic_bound_is_open(bound)) return IC_FULL;
+  ic_message *head = ic_mailbox_lock(mailbox);
+  if (head == IC_MAILBOX_CLOSED) {
+    ic_mailbox_unlock(mailbox, head);
     return IC_GONE;
   }
-  ic_status status = ic_mailbox_push(&to->mailbox, message, &must_wake);
-  if (status == IC_OK) {
-    *wake |= must_wake;
-  } else {
-    ic_weight_take_back(&to->mailbox, message);
+  if (bound && !ic_bound_place_locked(bound, mailbox, size)) {
+    ic_mailbox_unlock(mailbox, head);
+    return IC_FULL;
   }
+  if (has_weight(message) &&
+      !ic_weight_add_locked(&to->weight, mailbox, message)) {
+    return refuse_locked(mailbox, head, bound, size, wake);
+  }
+  ic_mailbox_push_locked(mailbox, head, message, wake);
+  return IC_OK;
+}
+
+static bool fits_as_seen(const ic_isolate *to, size_t bytes) {
+  const ic_weight *weight = &to->weight;
+  return weight->most_bytes == 0 ||
+         (ic_weight_fits_as_seen(weight, &to->mailbox, bytes) &&
+          !atomic_load_explicit(&weight->is_over, memory_order_relaxed));
+}
+
+// Likewise a value in one block, as most are, for which there is room as far as was last
+// seen. Calls nothing, so that it costs a short turn little. False: nothing was done.
+static bool put_at_once(ic_isolate *to, ic_message *message, bool *wake) {
+  ic_mailbox *mailbox = &to->mailbox;
+  const ic_bound *bound = to->bound;
+  if (message->kind != IC_MESSAGE_VALUE) return false;
+  if (!ic_message_is_one_block(message)) return false;
+  if (bound && !ic_bound_is_open(bound)) return false;
+  ic_message *head;
+  if (!ic_mailbox_try_lock(mailbox, &head)) return false;
+  size_t bytes = ic_message_block_bytes(message);
+  if (!fits_as_seen(to, bytes) ||
+      (bound &&
+       !ic_bound_place_as_seen(bound, mailbox, ic_bound_size(message)))) {
+    ic_mailbox_unlock(mailbox, head);
+    return false;
+  }
+  if (to->weight.most_bytes > 0) ic_weight_note_locked(mailbox, message, bytes);
+  ic_mailbox_link_locked(mailbox, head, message, wake);
+  return true;
+}
+
+static ic_status put(ic_isolate *to, ic_message *message, bool *wake) {
+  if (!has_limits(to)) return ic_mailbox_push(&to->mailbox, message, wake);
+  if (put_at_once(to, message, wake)) return IC_OK;
+  return put_within_limits(to, message, wake);
+}
+
+ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
+  bool must_wake = false;
+  ic_status status = put(to, message, &must_wake);
+  *wake |= must_wake;
   return status;
 }
 
 ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
-  bool is_counted = to->bound && message->kind == IC_MESSAGE_VALUE;
-  if (is_counted && !ic_bound_reserve(to->bound, &to->mailbox, message)) {
-    return push_without_room(to, message);
-  }
-  size_t size = ic_bound_size(message);  // the reader's, once it is pushed
   bool wake = false;
-  ic_status status = ic_isolate_put(to, message, &wake);
+  ic_status status = put(to, message, &wake);
+  if (status == IC_FULL) return push_without_room(to, message);
   if (wake) ic_isolate_wake(to);
-  if (status == IC_OK) return IC_OK;
-  if (is_counted) ic_bound_return_place(to->bound, &to->mailbox, size);
   if (status == IC_GONE) end_if_outgrown(to);
   return status;
 }

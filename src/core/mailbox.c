@@ -5,11 +5,9 @@
 
 #include <stddef.h>
 
-// Their addresses are the states; nothing ever reads or writes through them.
-static ic_message asleep_mark;
-static ic_message closed_mark;
-#define ASLEEP (&asleep_mark)
-#define CLOSED (&closed_mark)
+ic_message ic_mailbox_marks[2];
+#define ASLEEP IC_MAILBOX_ASLEEP
+#define CLOSED IC_MAILBOX_CLOSED
 
 void ic_mailbox_init(ic_mailbox *mailbox) {
   *mailbox = (ic_mailbox){0};
@@ -25,15 +23,20 @@ uint64_t ic_mailbox_next_moment(void) {
   return atomic_fetch_add_explicit(&last_moment, 1, memory_order_acq_rel) + 1;
 }
 
+static void date(const ic_mailbox *mailbox, ic_message *message) {
+  if (atomic_load_explicit(&mailbox->is_dated, memory_order_relaxed)) {
+    message->moment = ic_mailbox_moment();
+  }
+}
+
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
                           bool *wake) {
   // Counted first, so that what was taken was counted before.
   atomic_fetch_add_explicit(&mailbox->pushed, 1, memory_order_relaxed);
-  if (atomic_load_explicit(&mailbox->is_dated, memory_order_relaxed)) {
-    message->moment = ic_mailbox_moment();
-  }
-  ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  date(mailbox, message);
+  ic_message *head;
   do {
+    head = ic_mailbox_head(mailbox);
     if (head == CLOSED) return IC_GONE;
     message->next = head == ASLEEP ? NULL : head;
   } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head,
@@ -41,6 +44,23 @@ ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message,
                                                   memory_order_relaxed));
   *wake = head == ASLEEP;
   return IC_OK;
+}
+
+ic_message *ic_mailbox_await_unlock(const ic_mailbox *mailbox) {
+  enum { ROUNDS = 100 };
+  for (unsigned round = 1;; round++) {
+    ic_message *head =
+        atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+    if (!((uintptr_t)head & 1)) return head;
+    if (round % ROUNDS == 0) ic_thread_give_way();
+    ic_thread_relax();
+  }
+}
+
+void ic_mailbox_push_locked(ic_mailbox *mailbox, ic_message *head,
+                            ic_message *message, bool *wake) {
+  date(mailbox, message);
+  ic_mailbox_link_locked(mailbox, head, message, wake);
 }
 
 // [*count] rises by how many there are.
@@ -57,8 +77,9 @@ static ic_message *reverse(ic_message *newest, uint64_t *count) {
 }
 
 ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
-  ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  ic_message *head;
   do {
+    head = ic_mailbox_head(mailbox);
     if (!head || head == ASLEEP || head == CLOSED) return NULL;
   } while (!atomic_compare_exchange_weak_explicit(
       &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
@@ -67,7 +88,9 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
 }
 
 void ic_mailbox_count(ic_mailbox *mailbox, uint64_t count) {
+  ic_message *head = ic_mailbox_lock(mailbox);
   atomic_fetch_add_explicit(&mailbox->pushed, count, memory_order_relaxed);
+  ic_mailbox_unlock(mailbox, head);
   mailbox->taken += count;
 }
 
@@ -82,18 +105,23 @@ bool ic_mailbox_sleep(ic_mailbox *mailbox) {
          empty == ASLEEP;
 }
 
+// Makes it empty if it is asleep.
+static bool end_sleep(ic_mailbox *mailbox, memory_order order) {
+  ic_message *head;
+  do {
+    head = ic_mailbox_head(mailbox);
+    if (head != ASLEEP) return false;
+  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, NULL,
+                                                  order, memory_order_relaxed));
+  return true;
+}
+
 void ic_mailbox_awake(ic_mailbox *mailbox) {
-  ic_message *asleep = ASLEEP;
-  atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
-                                          memory_order_relaxed,
-                                          memory_order_relaxed);
+  end_sleep(mailbox, memory_order_relaxed);
 }
 
 bool ic_mailbox_rouse(ic_mailbox *mailbox) {
-  ic_message *asleep = ASLEEP;
-  return atomic_compare_exchange_strong_explicit(&mailbox->head, &asleep, NULL,
-                                                 memory_order_acquire,
-                                                 memory_order_relaxed);
+  return end_sleep(mailbox, memory_order_acquire);
 }
 
 bool ic_mailbox_is_asleep(const ic_mailbox *mailbox, uint64_t *naps) {
@@ -110,11 +138,15 @@ bool ic_mailbox_is_empty(const ic_mailbox *mailbox) {
 
 ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
   uint64_t left = 0;
-  ic_message *head =
-      atomic_exchange_explicit(&mailbox->head, CLOSED, memory_order_acquire);
+  ic_message *head;
+  do {
+    head = ic_mailbox_head(mailbox);
+  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, CLOSED,
+                                                  memory_order_acquire,
+                                                  memory_order_relaxed));
   return head == ASLEEP || head == CLOSED ? NULL : reverse(head, &left);
 }
 
 bool ic_mailbox_is_closed(const ic_mailbox *mailbox) {
-  return atomic_load_explicit(&mailbox->head, memory_order_relaxed) == CLOSED;
+  return ic_mailbox_head(mailbox) == CLOSED;
 }

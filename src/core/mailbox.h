@@ -17,7 +17,15 @@
 // spec/core/mailbox_test.c runs many senders against a sleeping reader and a
 // close, under ThreadSanitizer too.
 //
-// Threads: push, close - any; take, count, sleep, awake - only the reader.
+// Where the receiver has limits (weight.h, bound.h), a push changes more than that
+// word. Then who pushes locks the mailbox: a bit of the word, which is set for a dozen
+// instructions without a call of the system. The others wait so long, or give way
+// where its thread has lost its core. That is one atomic change for all of it: to
+// count with one each costs more than the rest of a short turn. The acquire of the
+// lock pairs with the release of the unlock, also across what the reader does to the
+// word in between. All pushes into a mailbox lock it, or none does.
+//
+// Threads: push, lock, close - any; take, count, sleep, awake - only the reader.
 // Memory:  a message belongs to the mailbox from push until take or close.
 
 #ifndef IC_MAILBOX_H
@@ -40,9 +48,12 @@ typedef struct {
   // receiver's limits: the first change fetches it from the other core, and the
   // others cost little.
   _Alignas(IC_CACHE_LINE) _Atomic(ic_message *) head;
-  _Atomic uint64_t pushed;                // messages so far, refused ones too
-  _Atomic uint64_t weighed, seen_lifted;  // bytes; see weight.h
-  _Atomic uint64_t taken_places, seen_freed_places;  // see bound.h
+  _Atomic uint64_t pushed;  // messages so far, refused ones too
+  // Written with the lock. Bytes: see weight.h; values and their bytes: see bound.h.
+  _Atomic uint64_t weighed;
+  uint64_t seen_lifted;
+  uint64_t placed_bytes, seen_freed_bytes;
+  uint32_t placed_values, seen_freed_values;
   // Messages are given the moment of their push: it is still to be found out which
   // ups and downs they come behind.
   _Atomic bool is_dated;
@@ -54,8 +65,14 @@ typedef struct {
   _Alignas(IC_CACHE_LINE) uint64_t taken;  // messages so far
   ic_message *last;                        // of the chain taken last
   _Atomic uint64_t naps;  // times the reader was about to fall asleep
-  _Atomic uint64_t lifted, freed_places;
+  _Atomic uint64_t lifted, freed_bytes;
+  _Atomic uint32_t freed_values;
 } ic_mailbox;
+
+// States of the head. Nothing ever reads or writes through them.
+extern ic_message ic_mailbox_marks[2];
+#define IC_MAILBOX_ASLEEP (&ic_mailbox_marks[0])
+#define IC_MAILBOX_CLOSED (&ic_mailbox_marks[1])
 
 void ic_mailbox_init(ic_mailbox *mailbox);
 
@@ -63,6 +80,60 @@ void ic_mailbox_init(ic_mailbox *mailbox);
 // must wake it.
 // Errors: IC_GONE - closed.
 ic_status ic_mailbox_push(ic_mailbox *mailbox, ic_message *message, bool *wake);
+
+// Where the head is locked, waits until it is not. Gives it.
+ic_message *ic_mailbox_await_unlock(const ic_mailbox *mailbox);
+
+static inline ic_message *ic_mailbox_head(const ic_mailbox *mailbox) {
+  ic_message *head = atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  return (uintptr_t)head & 1 ? ic_mailbox_await_unlock(mailbox) : head;
+}
+
+// Locks the mailbox, also a closed one; gives its head, for the unlock. Under
+// the lock there is no other, and no wait.
+static inline ic_message *ic_mailbox_lock(ic_mailbox *mailbox) {
+  ic_message *head, *locked;
+  do {
+    head = ic_mailbox_head(mailbox);
+    locked = (ic_message *)((uintptr_t)head | 1);
+  } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, locked,
+                                                  memory_order_acquire,
+                                                  memory_order_relaxed));
+  return head;
+}
+
+// Likewise of an open one that is not dated, where nobody is in the way.
+static inline bool ic_mailbox_try_lock(ic_mailbox *mailbox, ic_message **head) {
+  ic_message *found =
+      atomic_load_explicit(&mailbox->head, memory_order_relaxed);
+  if ((uintptr_t)found & 1 || found == IC_MAILBOX_CLOSED) return false;
+  if (atomic_load_explicit(&mailbox->is_dated, memory_order_relaxed)) {
+    return false;
+  }
+  *head = found;
+  ic_message *locked = (ic_message *)((uintptr_t)found | 1);
+  return atomic_compare_exchange_strong_explicit(&mailbox->head, &found, locked,
+                                                 memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+static inline void ic_mailbox_unlock(ic_mailbox *mailbox, ic_message *head) {
+  atomic_store_explicit(&mailbox->head, head, memory_order_release);
+}
+
+// ic_mailbox_push of one that the caller has locked, where [head] was found,
+// which says that it is open; unlocks it. The second where it is not dated.
+void ic_mailbox_push_locked(ic_mailbox *mailbox, ic_message *head,
+                            ic_message *message, bool *wake);
+static inline void ic_mailbox_link_locked(ic_mailbox *mailbox, ic_message *head,
+                                          ic_message *message, bool *wake) {
+  uint64_t pushed =
+      atomic_load_explicit(&mailbox->pushed, memory_order_relaxed);
+  atomic_store_explicit(&mailbox->pushed, pushed + 1, memory_order_relaxed);
+  *wake = head == IC_MAILBOX_ASLEEP;
+  message->next = *wake ? NULL : head;
+  ic_mailbox_unlock(mailbox, message);
+}
 
 // All messages, the oldest first, linked by next; NULL if there are none.
 ic_message *ic_mailbox_take(ic_mailbox *mailbox);

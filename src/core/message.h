@@ -124,10 +124,19 @@ ic_status ic_message_copy(const ic_message *message, ic_message **out);
 // What it takes besides its block.
 size_t ic_message_bytes_apart(const ic_message *message);
 
+static inline size_t ic_message_block_bytes(const ic_message *message) {
+  return (size_t)message->block_units * IC_BLOCK_UNIT;
+}
+
+// Whether it has nothing besides its block.
+static inline bool ic_message_is_one_block(const ic_message *message) {
+  return !message->builder && message->refs.capacity == 0;
+}
+
 // How much memory it takes, its block as a whole.
 static inline size_t ic_message_weight(const ic_message *message) {
-  bool is_one_block = !message->builder && message->refs.capacity == 0;
-  return (size_t)message->block_units * IC_BLOCK_UNIT +
+  bool is_one_block = ic_message_is_one_block(message);
+  return ic_message_block_bytes(message) +
          (is_one_block ? 0 : ic_message_bytes_apart(message));
 }
 

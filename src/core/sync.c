@@ -182,6 +182,10 @@ size_t ic_thread_most(void) {
   return (size_t)(mappings > 0 ? mappings : MAPPINGS) / 3;
 }
 
+void ic_thread_give_way(void) {
+  sched_yield();
+}
+
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static bool has_exit_key;

@@ -138,6 +138,9 @@ static inline void ic_thread_relax(void) {
 #endif
 }
 
+// Lets another thread have the core, if one waits for it.
+void ic_thread_give_way(void);
+
 // Makes [handler] run on a thread that ic_thread_interrupt names, in the middle
 // of what it does: SIGURG, as it is ignored where nobody handles it and as
 // debuggers let it pass. Blocking system calls end with EINTR. [handler] may

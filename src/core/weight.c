@@ -16,24 +16,59 @@ size_t ic_weight_outside_bytes(const ic_mailbox *mailbox) {
   return atomic_load(&mailbox->weighed) - lifted;
 }
 
-void ic_weight_hold(ic_mailbox *mailbox, size_t bytes) {
-  atomic_fetch_add(&mailbox->weighed, bytes);
+static bool try_locked(const ic_weight *self, ic_mailbox *mailbox,
+                       ic_message *message) {
+  if (self->most_bytes == 0) return true;
+  size_t bytes = ic_message_weight(message);
+  if (!ic_weight_fits_as_seen(self, mailbox, bytes)) {
+    mailbox->seen_lifted =
+        atomic_load_explicit(&mailbox->lifted, memory_order_acquire);
+    if (!ic_weight_fits_as_seen(self, mailbox, bytes)) return false;
+  }
+  ic_weight_note_locked(mailbox, message, bytes);
+  return true;
 }
 
-bool ic_weight_confirm(const ic_weight *self, ic_mailbox *mailbox,
-                       size_t bytes) {
-  uint64_t lifted =
-      atomic_load_explicit(&mailbox->lifted, memory_order_acquire);
-  atomic_store_explicit(&mailbox->seen_lifted, lifted, memory_order_release);
-  size_t all = atomic_load(&mailbox->weighed) - lifted +
-               atomic_load_explicit(&self->state_bytes, memory_order_relaxed);
-  if (all <= self->most_bytes) return true;
-  atomic_fetch_sub(&mailbox->weighed, bytes);
+bool ic_weight_add_locked(ic_weight *self, ic_mailbox *mailbox,
+                          ic_message *message) {
+  if (self->most_bytes == 0) return true;
+  bool is_over = atomic_load_explicit(&self->is_over, memory_order_relaxed);
+  if (!is_over && try_locked(self, mailbox, message)) return true;
+  ic_weight_exceed(self);
   return false;
+}
+
+// [bytes] more are weighed; likewise less.
+static void raise_weighed(ic_mailbox *mailbox, size_t bytes) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  uint64_t weighed =
+      atomic_load_explicit(&mailbox->weighed, memory_order_relaxed);
+  atomic_store_explicit(&mailbox->weighed, weighed + bytes,
+                        memory_order_release);
+  ic_mailbox_unlock(mailbox, head);
+}
+
+void ic_weight_hold(ic_mailbox *mailbox, size_t bytes) {
+  raise_weighed(mailbox, bytes);
 }
 
 void ic_weight_take_back(ic_mailbox *mailbox, ic_message *message) {
   if (!message->is_weighed) return;
   message->is_weighed = false;
-  atomic_fetch_sub(&mailbox->weighed, ic_message_weight(message));
+  raise_weighed(mailbox, -ic_message_weight(message));
+}
+
+bool ic_weight_try(const ic_weight *self, ic_mailbox *mailbox,
+                   ic_message *message) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  bool fits = try_locked(self, mailbox, message);
+  ic_mailbox_unlock(mailbox, head);
+  return fits;
+}
+
+bool ic_weight_add(ic_weight *self, ic_mailbox *mailbox, ic_message *message) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  bool fits = ic_weight_add_locked(self, mailbox, message);
+  ic_mailbox_unlock(mailbox, head);
+  return fits;
 }

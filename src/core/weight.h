@@ -1,18 +1,18 @@
-// weight.h - what an isolate with a limit of memory has: its state, and all that
-// waits for it, of any kind.
+// weight.h - what an isolate with a limit of memory has: its state, and all
+// that waits for it, of any kind.
 //
-// Both are added up without a lock: who pushes a message weighs it before, and who
-// takes it lifts it. The state's share is what its arena holds, noted when that
-// changes, and the arena counts the mailbox's share against its own limit. So
-// together they are over by one message, or one chunk, at most: where both grow at
-// once. At the message that would be too much the isolate is over for good, and is
-// to be ended.
+// Both are added up: who pushes a message weighs it before, with the mailbox's
+// lock, and who takes it lifts it. The state's share is what its arena holds,
+// noted when that changes, and the arena counts the mailbox's share against its
+// own limit. So together they are over by one message, or one chunk, at most:
+// where both grow at once. At the message that would be too much the isolate is
+// over for good, and is to be ended.
 //
-// What was weighed, and not taken back, and what was lifted are two numbers in the
-// mailbox that only grow. The reader alone writes the second, with no atomic addition,
-// and those who push read it only where what they last saw of it is not enough. What
-// was lifted had been weighed before: who has read how much was lifted, and then how
-// much was weighed, never finds more of the first.
+// What was weighed, and not taken back, and what was lifted are two numbers in
+// the mailbox that only grow. The reader alone writes the second, without the
+// lock, and those who push read it only where what they last saw of it is not
+// enough. What was lifted had been weighed before: who has read how much was
+// lifted, and then how much was weighed, never finds more of the first.
 //
 // Threads: any.
 
@@ -41,45 +41,50 @@ size_t ic_weight_outside_bytes(const ic_mailbox *mailbox);
 // Besides messages, [bytes] more are held for the isolate.
 void ic_weight_hold(ic_mailbox *mailbox, size_t bytes);
 
-// Whether [bytes], weighed already, are still within the limit; else takes them back.
-bool ic_weight_confirm(const ic_weight *self, ic_mailbox *mailbox,
-                       size_t bytes);
-
-// Weighs [message], which is to be pushed into [mailbox]; false: that is too much.
-// Added first, and taken back where it was too much: so of several that come at once
-// none is missed.
-static inline bool ic_weight_try(const ic_weight *self, ic_mailbox *mailbox,
-                                 ic_message *message) {
-  if (self->most_bytes == 0) return true;
-  size_t bytes = ic_message_weight(message);
-  size_t lifted =
-      atomic_load_explicit(&mailbox->seen_lifted, memory_order_acquire);
-  size_t all = atomic_fetch_add(&mailbox->weighed, bytes) + bytes - lifted +
+// With the mailbox's lock: whether [bytes] more are within the limit, as far as was last
+// seen of what was lifted.
+static inline bool ic_weight_fits_as_seen(const ic_weight *self,
+                                          const ic_mailbox *mailbox,
+                                          size_t bytes) {
+  uint64_t weighed =
+      atomic_load_explicit(&mailbox->weighed, memory_order_relaxed) + bytes;
+  size_t all = weighed - mailbox->seen_lifted +
                atomic_load_explicit(&self->state_bytes, memory_order_relaxed);
-  message->is_weighed =
-      all <= self->most_bytes || ic_weight_confirm(self, mailbox, bytes);
-  return message->is_weighed;
+  return all <= self->most_bytes;
 }
 
-// Likewise, and where that fails the isolate is over.
-static inline bool ic_weight_add(ic_weight *self, ic_mailbox *mailbox,
-                                 ic_message *message) {
-  if (self->most_bytes == 0) return true;
-  bool is_over = atomic_load_explicit(&self->is_over, memory_order_relaxed);
-  if (!is_over && ic_weight_try(self, mailbox, message)) return true;
-  ic_weight_exceed(self);
-  return false;
+// Likewise: [message] weighs [bytes].
+static inline void ic_weight_note_locked(ic_mailbox *mailbox,
+                                         ic_message *message, size_t bytes) {
+  uint64_t weighed =
+      atomic_load_explicit(&mailbox->weighed, memory_order_relaxed);
+  atomic_store_explicit(&mailbox->weighed, weighed + bytes,
+                        memory_order_release);
+  message->is_weighed = true;
 }
 
-// It waits no more. Does nothing with one that was not weighed.
-// Threads: only the reader.
-static inline void ic_weight_lift(ic_mailbox *mailbox, ic_message *message) {
-  if (!message->is_weighed) return;
+// Likewise: weighs [message], which is to be pushed there; false: that is too much,
+// and the isolate is over.
+bool ic_weight_add_locked(ic_weight *self, ic_mailbox *mailbox,
+                          ic_message *message);
+
+// By itself; and where it may be too much without an end.
+bool ic_weight_add(ic_weight *self, ic_mailbox *mailbox, ic_message *message);
+bool ic_weight_try(const ic_weight *self, ic_mailbox *mailbox,
+                   ic_message *message);
+
+// It waits no more. Does nothing with one that was not weighed; the second,
+// which knows the [bytes], is for those that were. Threads: only the reader.
+static inline void ic_weight_lift_bytes(ic_mailbox *mailbox,
+                                        ic_message *message, size_t bytes) {
   message->is_weighed = false;
   uint64_t lifted =
       atomic_load_explicit(&mailbox->lifted, memory_order_relaxed);
-  atomic_store_explicit(&mailbox->lifted, lifted + ic_message_weight(message),
-                        memory_order_release);
+  atomic_store_explicit(&mailbox->lifted, lifted + bytes, memory_order_release);
+}
+static inline void ic_weight_lift(ic_mailbox *mailbox, ic_message *message) {
+  if (!message->is_weighed) return;
+  ic_weight_lift_bytes(mailbox, message, ic_message_weight(message));
 }
 
 // Likewise where it was not pushed, or was taken out by another than the reader.
