@@ -283,6 +283,74 @@ local function parallel(cluster)
   for _ = 1, 2 do assert(cluster:spawnIsolate(worker, properties)) end
 end
 
+-- --- What limits cost --------------------------------------------------------
+
+-- All that there are; none is ever reached.
+local LIMITS = {
+  memory = "64MB", cpu = 10, cpuTotal = 3600,
+  mailbox = { messages = 100000, bytes = "16MB", whenFull = "wait" },
+}
+
+-- Plays ping-pong for as many trips as it is told; the first fifth warms up.
+local function countedPinger(context)
+  local now = require "clock".now
+  local judge, ponger = context:property "judge", context.onMessage:next()
+  local warm, start
+  context:onMessage(function(left)
+    if not warm then warm = left // 5 * 4 end
+    if left == warm then start = now() end
+    if left > 0 then return ponger:send(left - 1) end
+    warm = nil
+    judge:send(now() - start)
+  end)
+end
+
+local function countedReceiver(context)
+  local now = require "clock".now
+  local judge, sender = context:property "judge", context.onMessage:next()
+  local left, start = 0, nil
+  context:onMessage(function(value)
+    if left == 0 then
+      left, start = value, now()
+      return sender:send(value)
+    end
+    left = left - 1
+    if left == 0 then judge:send(now() - start) end
+  end)
+end
+
+-- Two pairs, one without limits and one with all, take turns of a few ms, so
+-- that what disturbs the machine disturbs both; the fastest tenths are compared.
+local function judge(context)
+  local now = require "clock".now
+  local both, times = context.onMessage:next(), { {}, {} }
+  local finish = now() + context:property "seconds"
+  repeat
+    for i, ref in ipairs(both) do
+      ref:send(context:property "count")
+      local time = context.onMessage:next()
+      table.insert(times[i], time)
+    end
+  until now() > finish
+  table.sort(times[1])
+  table.sort(times[2])
+  local tenth = #times[1] // 10 + 1
+  print(context:property "name", times[2][tenth] / times[1][tenth], "times")
+  context:shutdownNode()
+end
+
+local function compareLimits(cluster, one, other, count)
+  local ref = assert(cluster:spawnIsolate(judge,
+    { name = program, seconds = seconds, count = count }))
+  local both = {}
+  for i, options in ipairs { {}, LIMITS } do
+    both[i] = assert(cluster:spawnIsolate(one, { judge = ref }, options))
+    both[i]:send(assert(cluster:spawnIsolate(other,
+      { pinger = both[i], receiver = both[i] }, options)))
+  end
+  ref:send(both)
+end
+
 -- --- The format alone -------------------------------------------------------
 
 local function codec(cluster)
@@ -306,6 +374,12 @@ local programs = {
   spawn = function(cluster) assert(cluster:spawnIsolate(spawner)) end,
   idle = idle,
   parallel = parallel,
+  limited_pingpong = function(cluster)
+    compareLimits(cluster, countedPinger, echo, 2000)
+  end,
+  limited_integers = function(cluster)
+    compareLimits(cluster, countedReceiver, integerSender, 10000)
+  end,
   codec = codec,
 }
 

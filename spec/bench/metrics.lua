@@ -19,10 +19,11 @@ metrics.PROGRAM_OF = {
 metrics.RUNNERS = {
   { name = "own", command = COMMAND .. HERE .. "isolates.lua %s own %g",
     programs = "pingpong cold request ring integers tables fan_in text floats "
-      .. "records spawn idle parallel codec" },
+      .. "records spawn idle parallel limited_pingpong limited_integers "
+      .. "codec" },
   { name = "shared", command = COMMAND .. HERE .. "isolates.lua %s shared %g",
     programs = "pingpong cold request ring integers tables fan_in text floats "
-      .. "records spawn idle parallel" },
+      .. "records spawn idle parallel limited_pingpong limited_integers" },
   { name = "Erlang", needs = "erl",
     command = "erl -noinput -pa " .. BUILD .. " -run peer_erlang main %s %.2f",
     programs = "pingpong cold request ring integers tables fan_in floats "
@@ -105,6 +106,10 @@ metrics.ROWS = {
   { name = "parallel", title = "Lua work on 2 isolates; floor: 2 processes",
     unit = "k/s", measurement = "parallel", floor = { "parallel" },
     atLeast = 0.97, of = "floor" },
+  { name = "limits_pingpong", title = "ping-pong with all limits, to without",
+    unit = "times", measurement = "limited_pingpong", atMost = 1.03 },
+  { name = "limits_integers", title = "stream of integers, likewise",
+    unit = "times", measurement = "limited_integers", atMost = 1.03 },
   { name = "floor_thread", title = "pthread_create and join",
     unit = "µs", floor = { "thread" } },
   { name = "floor_state", title = "luaL_newstate, openlibs, lua_close",
