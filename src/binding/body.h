@@ -1,4 +1,4 @@
-// body.h - an isolate's body in Lua: its state, its queue, its turns.
+// body.h - an isolate's body in Lua: its state, and what belongs to it.
 //
 // The host script has one too, without a thread: it takes its turns while the
 // script waits for something.
@@ -186,28 +186,15 @@ void ic_body_init(ic_lua_body *body);
 // Frees all but the state; what is left in the queues is dropped.
 void ic_body_fini(ic_lua_body *body);
 
-// Puts what came behind what waits. Takes [chain], which its isolate's mailbox
-// has just given.
-void ic_body_enqueue(ic_lua_body *body, ic_message *chain);
-
-// Puts [events], the ups and downs that the isolate missed while it started
-// (ic_registry_watch), among what waits; takes them.
-void ic_body_enqueue_missed(ic_lua_body *body, ic_message *events);
-
-// Handles all that waits and is due, in coroutines resumed from [L].
-// Stack: [-0, +0]. Raises memory errors only.
-void ic_body_turn(ic_lua_body *body, lua_State *L);
-
-// Puts into the state what its dispatching needs. The body is on the top.
-// Stack: [-0, +0]. Raises memory errors.
-void ic_body_install(lua_State *L);
-
 // Notes for the cluster's figures how much memory the state uses now.
 void ic_body_count_memory(ic_lua_body *body);
 
 // ic_isolate_hold of the body's own isolate, but of a stock of counts: for each
 // message it costs nothing. What is left of the stock goes back with the body.
 ic_isolate *ic_body_hold_isolate(ic_lua_body *body);
+
+// Releases what the senders of messages that were freed are still counted for.
+void ic_body_pay_sender(ic_lua_body *body);
 
 // Frees [body->current], if there is one.
 void ic_body_free_current(ic_lua_body *body);
@@ -246,6 +233,9 @@ void ic_body_end_start(ic_lua_body *body, lua_State *L);
 
 // The coroutine that runs is about to yield until an event resumes it.
 void ic_body_await(ic_lua_body *body, lua_State *L);
+
+// When the body wants to run though nothing comes.
+int64_t ic_body_next_deadline(const ic_lua_body *body);
 
 // The time, of the clock that the body's cluster has.
 int64_t ic_body_now_ns(const ic_lua_body *body);

@@ -20,6 +20,7 @@
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
+#include "binding/turns.h"
 #include "binding/value_scratch.h"
 #include "core/outsiders.h"
 
@@ -370,7 +371,7 @@ static void install_first(lua_State *L, ic_lua_body *body) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
   lua_pushlightuserdata(L, body);
   ic_lua_ref_install(L);
-  ic_body_install(L);
+  ic_turns_install(L);
   lua_pop(L, 1);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "binding/limit_options.h"
+#include "binding/queue.h"
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
@@ -241,7 +242,7 @@ static int watch(lua_State *L) {
                         &missed) != IC_OK) {
     return luaL_error(L, "not enough memory to watch the cluster");
   }
-  if (missed) ic_body_enqueue_missed(body, missed);
+  if (missed) ic_queue_put_missed(body, missed);
   return 0;
 }
 
