@@ -122,6 +122,21 @@ static void keeps_larger_ones_when_it_maps_a_small_one(void) {
   CHECK(ic_block_cached_bytes() < before);
   ic_block_give(block, larger);
 }
+
+// Or two sizes that are wanted in turns would drive out each other.
+static void keeps_a_few_small_ones_when_it_maps_large_ones(void) {
+  enum { COUNT = 5, BYTES = IC_BLOCK_LARGE << 7 };
+  void *large[COUNT];
+  ic_block_give(ic_block_take(IC_BLOCK_LARGE), IC_BLOCK_LARGE);
+  for (int i = 0; i < COUNT; i++) {
+    large[i] = ic_block_take(BYTES);
+    CHECK(large[i]);
+  }
+  CHECK(ic_block_cached_bytes() >= IC_BLOCK_LARGE);
+  CHECK(ic_block_cached_bytes() < 24 * IC_BLOCK_LARGE);
+  for (int i = 0; i < COUNT; i++)
+    ic_block_give(large[i], BYTES);
+}
 #endif
 
 // --- Threads that hand blocks on --------------------------------------------
@@ -205,6 +220,7 @@ int main(void) {
   RUN(keeps_a_bounded_number_of_large_ones_warm);
 #if !ADDRESS_SANITIZED
   RUN(keeps_larger_ones_when_it_maps_a_small_one);
+  RUN(keeps_a_few_small_ones_when_it_maps_large_ones);
 #endif
   RUN(can_be_given_back_by_any_thread);
   RUN(serves_a_flood);

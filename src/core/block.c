@@ -409,6 +409,9 @@ enum { LARGE_CLASSES = 4 * 7 + 1 };  // up to 8 MiB; above, none is kept
 
 #define CACHED_MAX (IC_BLOCK_LARGE << 7)
 
+// Of warm blocks, so much stays whatever is mapped.
+#define STAYING_BYTES ((size_t)768 << 10)
+
 // A block that nobody uses; in two rings.
 typedef struct warm_block {
   struct warm_block *previous, *next;  // of its class, the youngest first
@@ -483,11 +486,13 @@ static void unmap_all(warm_block *doomed) {
 
 // A mapping of [bytes], [more] of them new, takes the place of smaller warm blocks: so
 // who asks for larger and larger ones does not leave all the smaller ones behind. Larger
-// ones stay, as those who grow up to them begin small each time.
+// ones stay, as those who grow up to them begin small each time; and so do a few small
+// ones, or two that are wanted in turns would drive out each other.
 static void make_place(size_t bytes, size_t more) {
   ic_mutex_lock(&warm.mutex);
+  size_t most = warm.bytes > more ? warm.bytes - more : 0;
   warm_block *doomed =
-      cool_locked(warm.bytes > more ? warm.bytes - more : 0, bytes);
+      cool_locked(most > STAYING_BYTES ? most : STAYING_BYTES, bytes);
   ic_mutex_unlock(&warm.mutex);
   unmap_all(doomed);
 }
