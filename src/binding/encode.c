@@ -19,147 +19,54 @@
 // Nothing here may raise: of Lua, only functions that do not allocate are
 // called, and lua_checkstack, which answers if it can't.
 
-#include "binding/value.h"
+#include "binding/encoder.h"
 
 #include <string.h>
 
-#include "binding/place.h"
 #include "binding/sharing.h"
 #include "binding/value_scratch.h"
 
-typedef enum { ARRAY, MAP } encode_form;
-typedef enum { NEXT_PAIR, AT_KEY, AT_VALUE } encode_stage;
-
-// A table that is being written. On Lua's stack: the table; for a map also the
-// key at hand and, at the stages AT_KEY and AT_VALUE, its value.
-typedef struct {
-  encode_form form;
-  encode_stage stage;  // MAP: what comes next
-  int table;           // index on the stack
-  size_t head;         // offset of its head
-  size_t done;         // items or pairs begun
-  size_t count;        // of all items or pairs
-} encode_frame;
-
-typedef struct {
-  lua_State *L;
-  ic_value_scratch *scratch;
-  const ic_value_hooks *hooks;
-  const char *name;
-  ic_buffer *out;
-  size_t depth;  // frames in use
-  bool tracks;   // a table inside the root was met
-} encoder;
-
-static encode_frame *frame_at(const encoder *e, size_t i) {
-  return (encode_frame *)e->scratch->encode_frames.items + i;
-}
-
-static encode_frame *innermost(const encoder *e) {
-  return frame_at(e, e->depth - 1);
-}
-
-// --- Errors ----------------------------------------------------------------
-
-enum { FIRST_STEPS = 6, LAST_STEPS = 6, PLACE_SIZE = 512 };
-
-// Adds the step from the table of [frame] to what is written of it now.
-static void add_step(const encoder *e, const encode_frame *frame,
-                     ic_place *place) {
-  if (frame->form == ARRAY) {
-    ic_place_add_index(place, (lua_Integer)frame->done);
-  } else if (frame->stage == AT_VALUE) {  // its key is being written
-    ic_place_add(place, "[a key]");
-  } else {
-    ic_place_add_key(place, e->L, frame->table + 1);
-  }
-}
-
-static void add_steps(const encoder *e, size_t from, size_t to,
-                      ic_place *place) {
-  for (size_t i = from; i < to; i++)
-    add_step(e, frame_at(e, i), place);
-}
-
-// Begins the text: the place of what [depth] frames lead to.
-static void begin_text(const encoder *e, size_t depth, ic_place *text) {
-  ic_place_init(text, e->scratch->text, PLACE_SIZE);
-  ic_place_add(text, e->name);
-  if (depth <= FIRST_STEPS + LAST_STEPS) {
-    add_steps(e, 0, depth, text);
-  } else {
-    add_steps(e, 0, FIRST_STEPS, text);
-    ic_place_add(text, " ... ");
-    add_steps(e, depth - LAST_STEPS, depth, text);
-  }
-  text->size = sizeof e->scratch->text;
-  ic_place_add(text, ": ");
-}
-
-static ic_status fail_memory(const encoder *e) {
-  strcpy(e->scratch->text, "not enough memory");
-  return IC_MEMORY;
-}
-
-static ic_status fail_depth(const encoder *e) {
-  ic_place text;
-  begin_text(e, e->depth, &text);
-  ic_place_add(&text, "tables nested deeper than 10000 can't be sent");
-  return IC_UNSENDABLE;
-}
-
-// The value at [index] can't be sent.
-static ic_status fail_kind(const encoder *e, int index) {
-  const encode_frame *frame = e->depth > 0 ? innermost(e) : NULL;
-  bool is_key = frame && frame->form == MAP && frame->stage == AT_VALUE;
-  ic_place text;
-  begin_text(e, is_key ? e->depth - 1 : e->depth, &text);
-  if (is_key) ic_place_add(&text, "a key that is ");
-  ic_place_add_kind(&text, e->L, index);
-  ic_place_add(&text, " can't be sent");
-  return IC_UNSENDABLE;
-}
-
 // --- What is no table ------------------------------------------------------
 
-static ic_status write_integer(encoder *e, int index) {
+static inline ic_status write_integer(ic_encoder *e, int index) {
   lua_Integer integer = lua_tointegerx(e->L, index, NULL);
   ic_status status = ic_codec_write_integer(e->out, integer);
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
-static inline ic_status write_number(encoder *e, int index) {
+static inline ic_status write_number(ic_encoder *e, int index) {
   if (lua_isinteger(e->L, index)) return write_integer(e, index);
   lua_Number number = lua_tonumberx(e->L, index, NULL);
   ic_status status = ic_codec_write_double(e->out, number);
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
-static ic_status write_string(encoder *e, int index) {
+static inline ic_status write_string(ic_encoder *e, int index) {
   size_t size;
   const char *bytes = lua_tolstring(e->L, index, &size);
   ic_status status = ic_codec_write_string(e->out, bytes, size);
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
-static ic_status write_boolean(encoder *e, int index) {
+static ic_status write_boolean(ic_encoder *e, int index) {
   bool yes = lua_toboolean(e->L, index);
   return ic_codec_write_simple(e->out, yes ? IC_CODEC_TRUE : IC_CODEC_FALSE);
 }
 
-static ic_status write_userdata(encoder *e, int index) {
-  if (!e->hooks || !e->hooks->encode_ref) return fail_kind(e, index);
+static ic_status write_userdata(ic_encoder *e, int index) {
+  if (!e->hooks || !e->hooks->encode_ref) return ic_encoder_fail_kind(e, index);
   size_t size = e->out->size;
   index = lua_absindex(e->L, index);
   ic_status status =
       e->hooks->encode_ref(e->hooks->context, e->L, index, e->out);
   if (status == IC_OK) return IC_OK;
   e->out->size = size;
-  return status == IC_MEMORY ? fail_memory(e) : fail_kind(e, index);
+  return status == IC_MEMORY ? ic_encoder_fail_memory(e)
+                             : ic_encoder_fail_kind(e, index);
 }
 
 // Writes the value at [index], of [type], which is no table.
-static ic_status write_scalar(encoder *e, int index, int type) {
+static ic_status write_scalar(ic_encoder *e, int index, int type) {
   ic_status status;
   switch (type) {
     case LUA_TSTRING:
@@ -175,9 +82,16 @@ static ic_status write_scalar(encoder *e, int index, int type) {
     case LUA_TUSERDATA:
       return write_userdata(e, index);
     default:
-      return fail_kind(e, index);
+      return ic_encoder_fail_kind(e, index);
   }
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
+}
+
+// The same, with what most are at hand.
+static inline ic_status write_item(ic_encoder *e, int index, int type) {
+  if (type == LUA_TSTRING) return write_string(e, index);
+  if (type == LUA_TNUMBER) return write_number(e, index);
+  return write_scalar(e, index, type);
 }
 
 // --- The head of a table ---------------------------------------------------
@@ -200,18 +114,18 @@ static size_t count_pairs(lua_State *L, int table, lua_Integer *keys_up_to) {
   return count;
 }
 
-static ic_status write_count(encoder *e, encode_frame *frame, encode_form form,
-                             size_t count) {
+static ic_status write_count(ic_encoder *e, encode_frame *frame,
+                             encode_form form, size_t count) {
   frame->form = form;
   frame->count = count;
   ic_codec_kind kind = form == ARRAY ? IC_CODEC_ARRAY : IC_CODEC_MAP;
   ic_status status = ic_codec_write_head(e->out, kind, count);
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
 // Begins anew as ARRAY or MAP: distinct positive integers, as many as the
 // largest of them, are exactly 1..count.
-static ic_status begin_counted(encoder *e, encode_frame *frame) {
+static ic_status begin_counted(ic_encoder *e, encode_frame *frame) {
   lua_State *L = e->L;
   lua_Integer keys_up_to;
   lua_settop(L, frame->table);
@@ -225,7 +139,7 @@ static ic_status begin_counted(encoder *e, encode_frame *frame) {
   return write_count(e, frame, array ? ARRAY : MAP, count);
 }
 
-static void close_table(encoder *e) {
+static void close_table(ic_encoder *e) {
   lua_settop(e->L, innermost(e)->table - 1);
   e->depth--;
 }
@@ -251,7 +165,7 @@ static bool goes_on(lua_State *L, int table, size_t i, size_t count) {
 // An array that begins with a float has room for as many from the start: what it
 // grew by would be copied again and again. Where there is no memory for that, the
 // items may still be smaller.
-static void make_room(encoder *e, int table, size_t count) {
+static void make_room(ic_encoder *e, int table, size_t count) {
   enum { MANY = 64 };
   if (count < MANY) return;
   bool is_number = lua_rawgeti(e->L, table, 1) == LUA_TNUMBER;
@@ -261,16 +175,83 @@ static void make_room(encoder *e, int table, size_t count) {
   lua_pop(e->L, 1);
 }
 
+// What another core has read of a block comes from there line by line when it is
+// written to: so the next lines are asked for in time.
+static inline void fetch_ahead(const ic_buffer *out) {
+  enum { AHEAD = 512, LINE = 64 };
+  if (out->capacity - out->size < AHEAD + 2 * LINE) return;
+  __builtin_prefetch(out->bytes + out->size + AHEAD, 1);
+  __builtin_prefetch(out->bytes + out->size + AHEAD + LINE, 1);
+}
+
+// Writes the number at the top; there is room for it.
+static inline uint8_t *put_number(lua_State *L, uint8_t *to) {
+  if (lua_isinteger(L, -1)) {
+    return ic_codec_put_integer(to, lua_tointegerx(L, -1, NULL));
+  }
+  return ic_codec_put_double(to, lua_tonumberx(L, -1, NULL));
+}
+
+// Goes on from the key at the top, which is [done], up to AT_ONCE numbers further.
+// True if there are as many, and the key at the top is the last one's. Else what is
+// there instead, nothing or a pair, is at the top. Below lies what was written, as
+// pushing its key again costs less than popping its value.
+enum { AT_ONCE = 8 };
+static bool write_some_numbers(ic_encoder *e, encode_frame *frame, size_t count,
+                               bool *more) {
+  lua_State *L = e->L;
+  uint8_t *to = e->out->bytes + e->out->size;
+  size_t i = frame->done, end = i + AT_ONCE;
+  while (i < end) {
+    *more = lua_next(L, frame->table);
+    if (!*more || i == count || !is_integer(L, -2, i + 1)) break;
+    if (lua_type(L, -1) != LUA_TNUMBER) break;
+    to = put_number(L, to);
+    lua_pushinteger(L, (lua_Integer)++i);
+  }
+  e->out->size = (size_t)(to - e->out->bytes);
+  frame->done = i;
+  return i == end;
+}
+
+// Writes the numbers that a sequence begins with: many hold nothing else. True if
+// there is a pair behind them, which is alone above the table then.
+static bool write_numbers(ic_encoder *e, encode_frame *frame, size_t count,
+                          ic_status *status) {
+  lua_State *L = e->L;
+  int table = frame->table;
+  bool more = true;
+  lua_pushnil(L);
+  for (;;) {
+    size_t room = AT_ONCE * IC_CODEC_HEAD_MAX;
+    if (ic_buffer_reserve(e->out, room) != IC_OK) {
+      *status = ic_encoder_fail_memory(e);
+      return false;
+    }
+    fetch_ahead(e->out);
+    if (!write_some_numbers(e, frame, count, &more)) break;
+    lua_settop(L, table);
+    lua_pushinteger(L, (lua_Integer)frame->done);
+  }
+  if (!more) return false;
+  lua_copy(L, -2, table + 1);
+  lua_copy(L, -1, table + 2);
+  lua_settop(L, table + 2);
+  return true;
+}
+
 // Writes the items up to the first table. True if the try holds, [*status] be
 // what it may; then the frame is an ARRAY, or the table is closed.
-static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
+static bool write_sequence(ic_encoder *e, encode_frame *frame, size_t count,
                            ic_status *status) {
   lua_State *L = e->L;
   int table = frame->table;
   *status = write_count(e, frame, ARRAY, count);
+  if (*status != IC_OK) return true;
   make_room(e, table, count);
-  lua_pushnil(L);
-  for (size_t i = 1; *status == IC_OK && lua_next(L, table); i++) {
+  bool more = write_numbers(e, frame, count, status);
+  for (; *status == IC_OK && more; more = lua_next(L, table)) {
+    size_t i = frame->done + 1;
     if (i > count || !is_integer(L, -2, i)) return false;
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE) {
@@ -279,8 +260,7 @@ static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
       return holds;
     }
     frame->done = i;
-    *status =
-        type == LUA_TNUMBER ? write_number(e, -1) : write_scalar(e, -1, type);
+    *status = write_item(e, -1, type);
     lua_pop(L, 1);
   }
   if (*status != IC_OK) return true;
@@ -292,11 +272,11 @@ static bool write_sequence(encoder *e, encode_frame *frame, size_t count,
 // --- RECORD ----------------------------------------------------------------
 
 // Puts the head of a map of [count] pairs where one byte was left for it.
-static ic_status correct_head(encoder *e, const encode_frame *frame,
+static ic_status correct_head(ic_encoder *e, const encode_frame *frame,
                               size_t count) {
   ic_buffer *out = e->out;
   size_t more = ic_codec_head_size(count) - 1;
-  if (ic_buffer_reserve(out, more) != IC_OK) return fail_memory(e);
+  if (ic_buffer_reserve(out, more) != IC_OK) return ic_encoder_fail_memory(e);
   uint8_t *head = out->bytes + frame->head;
   size_t content = out->size - frame->head - 1;
   if (more > 0) memmove(head + 1 + more, head + 1, content);
@@ -306,7 +286,7 @@ static ic_status correct_head(encoder *e, const encode_frame *frame,
 }
 
 // A table is met in the pair at the top: from here on it is a MAP.
-static ic_status count_record(encoder *e, encode_frame *frame) {
+static ic_status count_record(ic_encoder *e, encode_frame *frame) {
   lua_Integer unused;
   lua_pushvalue(e->L, -2);
   size_t behind = count_pairs(e->L, frame->table, &unused);
@@ -315,10 +295,10 @@ static ic_status count_record(encoder *e, encode_frame *frame) {
   return correct_head(e, frame, frame->count);
 }
 
-static ic_status write_record(encoder *e, encode_frame *frame) {
+static ic_status write_record(ic_encoder *e, encode_frame *frame) {
   lua_State *L = e->L;
   ic_status status = ic_buffer_reserve(e->out, 1);
-  if (status != IC_OK) return fail_memory(e);
+  if (status != IC_OK) return ic_encoder_fail_memory(e);
   e->out->size++;
   frame->form = MAP;
   frame->done = 0;
@@ -333,7 +313,7 @@ static ic_status write_record(encoder *e, encode_frame *frame) {
                                      : write_scalar(e, -2, key_type);
     if (status != IC_OK) return status;
     frame->stage = NEXT_PAIR;
-    status = write_scalar(e, -1, value_type);
+    status = write_item(e, -1, value_type);
     if (status != IC_OK) return status;
     lua_pop(L, 1);
   }
@@ -353,15 +333,16 @@ static ic_status write_record(encoder *e, encode_frame *frame) {
 enum { STACK_SLOTS = 24 };
 
 // Writes the table at the top, or begins to; it is popped when it is closed.
-static ic_status open_table(encoder *e) {
+static ic_status open_table(ic_encoder *e) {
   ic_value_list *frames = &e->scratch->encode_frames;
-  if (e->depth >= IC_CODEC_DEPTH) return fail_depth(e);
+  if (e->depth >= IC_CODEC_DEPTH) return ic_encoder_fail_depth(e);
   if (e->depth > 0 && !lua_checkstack(e->L, STACK_SLOTS)) {
-    return fail_memory(e);  // the root's were asked for at the very beginning
+    return ic_encoder_fail_memory(
+        e);  // the root's were asked for at the very beginning
   }
   ic_status status =
       ic_value_scratch_reserve(frames, e->depth + 1, sizeof(encode_frame));
-  if (status != IC_OK) return fail_memory(e);
+  if (status != IC_OK) return ic_encoder_fail_memory(e);
   encode_frame *frame = frame_at(e, e->depth++);
   frame->table = lua_gettop(e->L);
   frame->head = e->out->size;
@@ -373,7 +354,7 @@ static ic_status open_table(encoder *e) {
 }
 
 // From now on tables are tracked, the root first.
-static ic_status begin_tracking(encoder *e) {
+static ic_status begin_tracking(ic_encoder *e) {
   const encode_frame *root = frame_at(e, 0);
   bool again;
   e->tracks = true;
@@ -383,12 +364,13 @@ static ic_status begin_tracking(encoder *e) {
 }
 
 // Writes the table at the top, which is inside another.
-static ic_status enter_table(encoder *e) {
-  if (!e->tracks && begin_tracking(e) != IC_OK) return fail_memory(e);
+static ic_status enter_table(ic_encoder *e) {
+  if (!e->tracks && begin_tracking(e) != IC_OK)
+    return ic_encoder_fail_memory(e);
   bool again;
   const void *address = lua_topointer(e->L, -1);
   if (ic_sharing_meet(e->scratch, address, e->out->size, &again) != IC_OK) {
-    return fail_memory(e);
+    return ic_encoder_fail_memory(e);
   }
   if (!again) return open_table(e);
   lua_pop(e->L, 1);
@@ -396,7 +378,7 @@ static ic_status enter_table(encoder *e) {
 }
 
 // Both go on with the innermost table up to the next table in it, or close it.
-static ic_status continue_array(encoder *e, encode_frame *frame) {
+static ic_status continue_array(ic_encoder *e, encode_frame *frame) {
   while (frame->done < frame->count) {
     frame->done++;
     int type = lua_rawgeti(e->L, frame->table, (lua_Integer)frame->done);
@@ -409,7 +391,7 @@ static ic_status continue_array(encoder *e, encode_frame *frame) {
   return IC_OK;
 }
 
-static ic_status write_key(encoder *e, encode_frame *frame) {
+static ic_status write_key(ic_encoder *e, encode_frame *frame) {
   int type = lua_type(e->L, -2);
   frame->stage = AT_VALUE;
   if (type != LUA_TTABLE) return write_scalar(e, -2, type);
@@ -417,7 +399,7 @@ static ic_status write_key(encoder *e, encode_frame *frame) {
   return enter_table(e);
 }
 
-static ic_status write_value(encoder *e, encode_frame *frame) {
+static ic_status write_value(ic_encoder *e, encode_frame *frame) {
   int type = lua_type(e->L, -1);
   frame->stage = NEXT_PAIR;
   frame->done++;
@@ -428,7 +410,7 @@ static ic_status write_value(encoder *e, encode_frame *frame) {
 }
 
 // One stage of one pair.
-static ic_status continue_map(encoder *e, encode_frame *frame) {
+static ic_status continue_map(ic_encoder *e, encode_frame *frame) {
   if (frame->stage == AT_KEY) return write_key(e, frame);
   if (frame->stage == AT_VALUE) return write_value(e, frame);
   if (lua_next(e->L, frame->table)) {
@@ -437,12 +419,12 @@ static ic_status continue_map(encoder *e, encode_frame *frame) {
   }
   // A weak table can lose pairs to a collection that lua_checkstack caused for
   // want of memory.
-  if (frame->done != frame->count) return fail_memory(e);
+  if (frame->done != frame->count) return ic_encoder_fail_memory(e);
   close_table(e);
   return IC_OK;
 }
 
-static ic_status write_root(encoder *e) {
+static ic_status write_root(ic_encoder *e) {
   int type = lua_type(e->L, -1);
   if (type != LUA_TTABLE) return write_scalar(e, -1, type);
   ic_status status = open_table(e);
@@ -453,13 +435,13 @@ static ic_status write_root(encoder *e) {
   }
   if (status != IC_OK || !e->tracks) return status;
   status = ic_sharing_insert_tags(e->scratch, e->out);
-  return status == IC_OK ? IC_OK : fail_memory(e);
+  return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
 ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const char *name,
                           ic_buffer *out) {
-  encoder e = {L, scratch, hooks, name, out, 0, false};
+  ic_encoder e = {L, scratch, hooks, name, out, 0, false};
   int type = lua_type(L, -1);
   if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN) {
     ic_status status = write_scalar(&e, -1, type);
@@ -468,8 +450,9 @@ ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
   }
   int top = lua_gettop(L);
   size_t size = out->size;
-  ic_status status =
-      lua_checkstack(L, STACK_SLOTS) ? write_root(&e) : fail_memory(&e);
+  ic_status status = lua_checkstack(L, STACK_SLOTS)
+                         ? write_root(&e)
+                         : ic_encoder_fail_memory(&e);
   if (status != IC_OK || type != LUA_TTABLE) lua_settop(L, top - 1);
   if (status != IC_OK) out->size = size;
   if (e.tracks) ic_sharing_end(scratch);

@@ -143,22 +143,35 @@ static inline ic_status ic_codec_write_head(ic_buffer *out, ic_codec_kind kind,
   return IC_OK;
 }
 
+// Both: as ic_codec_put_head.
+static inline uint8_t *ic_codec_put_integer(uint8_t *to, int64_t integer) {
+  if (integer >= 0) {
+    return ic_codec_put_head(to, IC_CODEC_UNSIGNED, (uint64_t)integer);
+  }
+  return ic_codec_put_head(to, IC_CODEC_NEGATIVE, ~(uint64_t)integer);
+}
+
+static inline uint8_t *ic_codec_put_double(uint8_t *to, double number) {
+  uint64_t bits;
+  memcpy(&bits, &number, sizeof bits);
+  *to = 0xfb;
+  ic_codec_put_64(to + 1, bits);
+  return to + IC_CODEC_HEAD_MAX;
+}
+
 static inline ic_status ic_codec_write_integer(ic_buffer *out,
                                                int64_t integer) {
-  if (integer >= 0) {
-    return ic_codec_write_head(out, IC_CODEC_UNSIGNED, (uint64_t)integer);
-  }
-  return ic_codec_write_head(out, IC_CODEC_NEGATIVE, ~(uint64_t)integer);
+  ic_status status = ic_buffer_reserve(out, IC_CODEC_HEAD_MAX);
+  if (status != IC_OK) return status;
+  uint8_t *behind = ic_codec_put_integer(out->bytes + out->size, integer);
+  out->size = (size_t)(behind - out->bytes);
+  return IC_OK;
 }
 
 static inline ic_status ic_codec_write_double(ic_buffer *out, double number) {
   ic_status status = ic_buffer_reserve(out, IC_CODEC_HEAD_MAX);
   if (status != IC_OK) return status;
-  uint64_t bits;
-  memcpy(&bits, &number, sizeof bits);
-  uint8_t *to = out->bytes + out->size;
-  *to = 0xfb;
-  ic_codec_put_64(to + 1, bits);
+  ic_codec_put_double(out->bytes + out->size, number);
   out->size += IC_CODEC_HEAD_MAX;
   return IC_OK;
 }
