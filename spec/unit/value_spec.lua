@@ -161,6 +161,46 @@ describe("A table", function()
     end
   end)
 
+  it("may begin with numbers of both kinds and go on with anything", function()
+    for numbers = 0, 33 do
+      for _, next in ipairs { "text", true, { 0.5 } } do
+        local value = {}
+        for i = 1, numbers do
+          value[i] = i % 3 == 0 and i / 4 or -i << i
+        end
+        value[numbers + 1] = next
+        value[numbers + 2] = 1
+        assert.same(value, roundTrip(value))
+        assert.equal(4, encode(value):byte() >> 5)
+        value.x = 1
+        assert.same(value, roundTrip(value))
+      end
+    end
+  end)
+
+  it("has its own keys in a list, whatever the one before it has", function()
+    local names = { "a", "b", "ab", "id", "name", "nama", ("k"):rep(22),
+      ("k"):rep(23), ("l"):rep(23), ("k"):rep(24), ("k"):rep(22) .. "l" }
+    for i = 1, 20 do
+      names[#names + 1] = "key" .. i
+    end
+    local list, number = {}, 1
+    local function chance(most)
+      number = (number * 16807) % 2147483647
+      return number % most + 1
+    end
+    for i = 1, 1000 do
+      local record, keys = {}, chance(i % 7 == 0 and 30 or 5)
+      for _ = 1, keys do
+        record[names[chance(i % 3 == 0 and #names or 8)]] = chance(100)
+      end
+      if i % 11 == 0 then record[i] = { a = 1, b = { name = i } } end
+      list[i] = record
+    end
+
+    assert.same(list, roundTrip(list))
+  end)
+
   it("is a map where it has holes", function()
     local value = { 1, nil, 3, nil, nil, 6 }
 
@@ -340,6 +380,35 @@ describe("A map", function()
       assert.equal("malformed", code)
     end)
   end
+
+  it("is malformed with a key twice that the one before it has", function()
+    local before = bytes "a3 6161 01 6162 01 6461626364 01"
+    for _, example in ipairs {
+      "a3 6161 01 6161 01 6162 01", "a3 6162 01 6162 01 6163 01",
+      "a3 6161 01 6162 01 6161 01", "a3 6161 01 6162 01 6162 01",
+      "a3 6461626364 01 6162 01 6461626364 01",
+    } do
+      local head = "\x98\x65" .. before:rep(100)
+      local value, message, code = decode(head .. bytes(example))
+
+      assert.is_nil(value)
+      assert.matches("^byte %d+: a map key that comes twice$", message)
+      assert.equal("malformed", code)
+    end
+  end)
+
+  it("is malformed where the key of the one before it is cut off", function()
+    local before = bytes "a1 6461626364 01"
+    local list = "\x98\x65" .. before:rep(101)
+
+    assert.equal(101, #decode(list))
+    for less = 1, 20 do
+      local value, _, code = decode(list:sub(1, -1 - less))
+
+      assert.is_nil(value)
+      assert.equal("malformed", code)
+    end
+  end)
 
   local unfit = { ["nil"] = "a1 f6 01", ["NaN"] = "a1 f97e00 01" }
   for name, example in pairs(unfit) do

@@ -11,14 +11,15 @@
 // sizes are found out for all of them in one pass when the first is met, so
 // that no table must grow key by key.
 //
-// On Lua's stack, above what the caller has: the table of the marked values, once
-// there is one, then each open array's or map's table, and a map's key at hand.
+// On Lua's stack, above what the caller has: known keys (known_keys.h), if there are
+// many bytes; the table of the marked values, once there is one, then each open array's or map's table, and a map's key at hand.
 
 #include "binding/decoder.h"
 
 #include <limits.h>
 
 #include "binding/key_spread.h"
+#include "binding/known_keys.h"
 #include "binding/value_scratch.h"
 
 // --- Numbers and strings ---------------------------------------------------
@@ -134,23 +135,10 @@ static inline int room(size_t count) {
   return (int)(count < most ? count : most);
 }
 
-// Takes out the pairs of the map at the top whose value is nil.
-static void remove_absent(lua_State *L) {
-  lua_pushnil(L);
-  while (lua_next(L, -2)) {
-    bool is_absent = lua_touserdata(L, -1) == ABSENT;
-    lua_pop(L, 1);
-    if (!is_absent) continue;
-    lua_pushvalue(L, -1);
-    lua_pushnil(L);
-    lua_rawset(L, -4);
-  }
-}
-
 // The innermost array or map is complete; its table is at the top.
 static void close_container(ic_decoder *d) {
   decode_frame *frame = innermost(d);
-  if (frame->has_nils) remove_absent(d->L);
+  if (frame->has_nils) ic_decoder_remove_absent(d->L);
   if (frame->spread) ic_key_spread_close(d->scratch, frame->spread);
   d->depth--;
   d->frames--;
@@ -168,33 +156,11 @@ static outcome read_break(ic_decoder *d) {
 
 // --- Values in their places ------------------------------------------------
 
-// Counts the number key at the top, if the map is large.
-static ic_status count_key(ic_decoder *d, decode_frame *frame) {
-  if (frame->pairs < IC_KEY_SPREAD_PAIRS) return IC_OK;
-  if (frame->spread == 0) {
-    ic_status status =
-        ic_key_spread_open(d->scratch, frame->pairs, &frame->spread);
-    if (status != IC_OK) return status;
-  }
-  return ic_key_spread_add(d->scratch, frame->spread, d->L, -1);
-}
-
-static outcome check_number_key(ic_decoder *d, decode_frame *frame) {
-  lua_Number number = lua_tonumberx(d->L, -1, NULL);
-  if (number != number)
-    return ic_decoder_fail_malformed(d, "a map key that is NaN");
-  ic_status status = count_key(d, frame);
-  if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
-  if (status != IC_OK)
-    return ic_decoder_fail_malformed(d, "map keys that collide");
-  return COMPLETE;
-}
-
 static outcome put_key(ic_decoder *d, decode_frame *frame) {
   int type = lua_type(d->L, -1);
   if (type == LUA_TNIL)
     return ic_decoder_fail_malformed(d, "a map key that is nil");
-  if (type == LUA_TNUMBER && check_number_key(d, frame) == FAILED) {
+  if (type == LUA_TNUMBER && ic_decoder_check_number_key(d, frame) == FAILED) {
     return FAILED;
   }
   lua_pushvalue(d->L, -1);
@@ -263,7 +229,7 @@ static outcome put_value(ic_decoder *d) {
 // nothing else: these are put in place here, without a frame and the round by
 // put_value. At the first item of another kind that frame is as the round expects.
 
-enum { FLAT_PAIRS = 16, FLAT_KEY_SIZE = 23 };
+enum { FLAT_PAIRS = IC_KNOWN_KEYS };
 
 static inline outcome read_scalar(ic_decoder *d, const ic_codec_head *head) {
   switch (head->kind) {
@@ -299,16 +265,19 @@ static inline outcome read_if_scalar(ic_decoder *d) {
 // Reads the floats that an array begins with: many hold nothing else.
 static void read_floats(ic_decoder *d, decode_frame *frame) {
   lua_State *L = d->L;
-  size_t first = frame->done, left = frame->left;
-  const uint8_t *at = d->at, *end = d->end;
-  for (; left > 0 && end - at >= IC_CODEC_HEAD_MAX && *at == 0xfb; left--) {
+  const uint8_t *at = d->at;
+  size_t most = (size_t)(d->end - at) / IC_CODEC_HEAD_MAX;
+  if (most > frame->left) most = frame->left;
+  size_t count = 0;
+  while (count < most && *at == 0xfb) {
     lua_pushnumber(L, ic_codec_get_double(at + 1));
-    lua_rawseti(L, -2, (lua_Integer)++frame->done);
+    lua_rawseti(L, -2, (lua_Integer)++count);
     at += IC_CODEC_HEAD_MAX;
   }
   d->at = at;
-  d->owed -= frame->done - first;
-  frame->left = left;
+  d->owed -= count;
+  frame->left -= count;
+  frame->done = count;
 }
 
 static outcome read_flat_items(ic_decoder *d, decode_frame *frame) {
@@ -329,11 +298,29 @@ static inline const char *read_short_key(ic_decoder *d) {
   size_t size = *d->at & 31;
   ic_codec_kind kind = (ic_codec_kind)(*d->at >> 5);
   if (kind != IC_CODEC_TEXT && kind != IC_CODEC_BYTES) return NULL;
-  if (size > FLAT_KEY_SIZE || size >= (size_t)(d->end - d->at)) return NULL;
+  if (size > IC_KNOWN_KEY_SIZE || size >= (size_t)(d->end - d->at)) return NULL;
   d->item = d->at;
   d->at += 1 + size;
   d->owed--;
   return lua_pushlstring(d->L, (const char *)d->item + 1, size);
+}
+
+// The same for the [i]-th key of a map.
+static inline const char *read_key(ic_decoder *d, size_t i) {
+  ic_known_keys *known = d->known;
+  if (!known) return read_short_key(d);
+  const uint8_t *item = d->at;
+  size_t size = ic_known_keys_match(known, i, item, d->end);
+  if (size > 0) {
+    d->item = item;
+    d->at += size;
+    d->owed--;
+    lua_pushvalue(d->L, known->index + (int)i);
+    return known->strings[i];
+  }
+  const char *key = read_short_key(d);
+  if (key) ic_known_keys_note(known, i, d->L, item, key);
+  return key;
 }
 
 static bool is_among(const char *key, const char *const *keys, size_t count) {
@@ -352,7 +339,7 @@ static outcome read_flat_pairs(ic_decoder *d, decode_frame *frame) {
   const char *keys[FLAT_PAIRS];
   if (frame->pairs > FLAT_PAIRS) return OPEN;
   for (size_t i = 0; i < frame->pairs; i++) {
-    keys[i] = read_short_key(d);
+    keys[i] = read_key(d, i);
     if (!keys[i]) return OPEN;
     if (is_among(keys[i], keys, i)) {
       return ic_decoder_fail_malformed(d, "a map key that comes twice");
@@ -363,7 +350,7 @@ static outcome read_flat_pairs(ic_decoder *d, decode_frame *frame) {
     set_pair(d, frame, is_nil_item(d->item));
     frame->left--;
   }
-  if (frame->has_nils) remove_absent(d->L);
+  if (frame->has_nils) ic_decoder_remove_absent(d->L);
   return COMPLETE;
 }
 
@@ -428,6 +415,12 @@ static outcome read_root(ic_decoder *d) {
   return result;
 }
 
+// The value at the top takes the place at [index], and is the top there.
+static void leave_alone(lua_State *L, int index) {
+  lua_replace(L, index);
+  lua_settop(L, index);
+}
+
 static void trim(ic_value_scratch *scratch) {
   ic_value_scratch_trim_list(&scratch->decode_frames, sizeof(decode_frame));
   ic_value_scratch_trim_list(&scratch->buckets, sizeof(uint32_t));
@@ -435,27 +428,42 @@ static void trim(ic_value_scratch *scratch) {
   if (scratch->joined.capacity > 1000000) ic_buffer_fini(&scratch->joined);
 }
 
+// [known]: memory for them, or NULL.
 static ic_status decode(lua_State *L, ic_value_scratch *scratch,
                         const ic_value_hooks *hooks, const uint8_t *bytes,
-                        size_t size) {
-  ic_decoder d = {.L = L, .scratch = scratch, .hooks = hooks};
+                        size_t size, ic_known_keys *known) {
+  ic_decoder d = {.L = L, .scratch = scratch, .hooks = hooks, .known = known};
   int top = lua_gettop(L);
   d.start = d.at = d.item = bytes;
   d.end = bytes + size;
   d.owed = 1, d.marks = top + 1;
   scratch->buckets.count = 0;
-  if (!lua_checkstack(L, STACK_SLOTS)) {
+  if (!lua_checkstack(L, STACK_SLOTS + (known ? IC_KNOWN_KEYS : 0))) {
     ic_decoder_fail_memory(&d);
     return IC_MEMORY;
   }
+  if (known) {
+    ic_known_keys_init(known, L);
+    d.marks += IC_KNOWN_KEYS;
+  }
   if (read_root(&d) == COMPLETE) {
     d.status = IC_OK;
-    if (d.has_marks) lua_remove(L, d.marks);
+    if (known || d.has_marks) leave_alone(L, top + 1);
   } else {
     lua_settop(L, top);
   }
   trim(scratch);
   return d.status;
+}
+
+// Of a value that is large enough keys may come again. What is needed for that is not
+// in the frame of all: a thread's stack is small that has met small values only.
+enum { MANY_BYTES = 512 };
+static __attribute__((noinline)) ic_status decode_many(
+    lua_State *L, ic_value_scratch *scratch, const ic_value_hooks *hooks,
+    const uint8_t *bytes, size_t size) {
+  ic_known_keys known;
+  return decode(L, scratch, hooks, bytes, size, &known);
 }
 
 // --- A decode inside another -----------------------------------------------
@@ -474,7 +482,8 @@ typedef struct {
 static int run_inner(lua_State *L) {
   inner_decode *inner = lua_touserdata(L, 1);
   ic_value_scratch *scratch = &inner->scratch;
-  inner->status = decode(L, scratch, inner->hooks, inner->bytes, inner->size);
+  inner->status =
+      decode(L, scratch, inner->hooks, inner->bytes, inner->size, NULL);
   return inner->status == IC_OK ? 1 : 0;
 }
 
@@ -499,7 +508,9 @@ ic_status ic_value_decode(lua_State *L, ic_value_scratch *scratch,
   if (ic_decoder_read_scalar(L, bytes, size)) return IC_OK;
   if (scratch->decoding) return decode_inside(L, scratch, hooks, bytes, size);
   scratch->decoding = true;
-  ic_status status = decode(L, scratch, hooks, bytes, size);
+  ic_status status = size < MANY_BYTES
+                         ? decode(L, scratch, hooks, bytes, size, NULL)
+                         : decode_many(L, scratch, hooks, bytes, size);
   scratch->decoding = false;
   return status;
 }

@@ -1,9 +1,10 @@
-// decoder.c - refusals, the values that a later item may refer to, and items that
-// are read apart.
+// decoder.c - refusals, the values that a later item may refer to, and what is rare.
 
 #include "binding/decoder.h"
 
 #include <stdio.h>
+
+#include "binding/key_spread.h"
 
 const char ic_decoder_absent;
 
@@ -86,6 +87,42 @@ outcome ic_decoder_read_reference(ic_decoder *d) {
     lua_pop(d->L, 1);
     lua_pushnil(d->L);
   }
+  return COMPLETE;
+}
+
+// --- Maps ---------------------------------------------------------------------
+
+void ic_decoder_remove_absent(lua_State *L) {
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    bool is_absent = lua_touserdata(L, -1) == ABSENT;
+    lua_pop(L, 1);
+    if (!is_absent) continue;
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+  }
+}
+
+// Counts the number key at the top, if the map is large.
+static ic_status count_key(ic_decoder *d, decode_frame *frame) {
+  if (frame->pairs < IC_KEY_SPREAD_PAIRS) return IC_OK;
+  if (frame->spread == 0) {
+    ic_status status =
+        ic_key_spread_open(d->scratch, frame->pairs, &frame->spread);
+    if (status != IC_OK) return status;
+  }
+  return ic_key_spread_add(d->scratch, frame->spread, d->L, -1);
+}
+
+outcome ic_decoder_check_number_key(ic_decoder *d, decode_frame *frame) {
+  lua_Number number = lua_tonumberx(d->L, -1, NULL);
+  if (number != number)
+    return ic_decoder_fail_malformed(d, "a map key that is NaN");
+  ic_status status = count_key(d, frame);
+  if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
+  if (status != IC_OK)
+    return ic_decoder_fail_malformed(d, "map keys that collide");
   return COMPLETE;
 }
 

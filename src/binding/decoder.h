@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "binding/known_keys.h"
 #include "binding/value.h"
 
 typedef enum { ARRAY, MAP, TAG } decode_form;
@@ -36,17 +37,18 @@ typedef struct {
   ic_value_scratch *scratch;
   const ic_value_hooks *hooks;
   const uint8_t *start, *at, *end;
-  const uint8_t *item;  // head of the item at hand
-  size_t owed;          // bytes that must come at least, the item at hand not
-  size_t frames;        // in use
-  size_t depth;         // arrays and maps that are open
-  size_t maps;          // of indefinite length, met so far
-  size_t marked;        // shareables met so far
-  mark_run pending;     // those of the next value
-  bool tagged;          // behind a tag: an item must follow
-  int marks;            // stack index of the marked values,
-  bool has_marks;       // once there is one
-  ic_status status;     // why it failed
+  const uint8_t *item;   // head of the item at hand
+  size_t owed;           // bytes that must come at least, the item at hand not
+  size_t frames;         // in use
+  size_t depth;          // arrays and maps that are open
+  size_t maps;           // of indefinite length, met so far
+  size_t marked;         // shareables met so far
+  mark_run pending;      // those of the next value
+  bool tagged;           // behind a tag: an item must follow
+  int marks;             // stack index of the marked values,
+  bool has_marks;        // once there is one
+  ic_known_keys *known;  // or NULL
+  ic_status status;      // why it failed
 } ic_decoder;
 
 // What an item or a value led to.
@@ -76,6 +78,12 @@ outcome ic_decoder_fail_range(ic_decoder *d, const char *what);
 
 // The value at the top is what the run's numbers refer to. Raises for memory.
 void ic_decoder_set_marks(ic_decoder *d, mark_run run);
+
+// Takes out the pairs of the map at the top whose value is nil. Raises for memory.
+void ic_decoder_remove_absent(lua_State *L);
+
+// FAILED: the number at the top may be no key of the map.
+outcome ic_decoder_check_number_key(ic_decoder *d, decode_frame *frame);
 
 // Reads the content of a tag 29, a number, and pushes what it refers to.
 outcome ic_decoder_read_reference(ic_decoder *d);
