@@ -7,11 +7,13 @@
 
 // --- Heads -----------------------------------------------------------------
 
-static uint64_t big_endian(const uint8_t *at, size_t size) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < size; i++)
-    number = number << 8 | at[i];
-  return number;
+// Of 1, 2, 4 or 8 bytes; written out, so that each becomes one swapped load.
+static inline uint64_t big_endian(const uint8_t *at, size_t size) {
+  if (size == 1) return at[0];
+  if (size == 2) return (uint64_t)at[0] << 8 | at[1];
+  if (size == 8) return ic_codec_get_64(at);
+  return (uint64_t)at[0] << 24 | (uint64_t)at[1] << 16 | (uint64_t)at[2] << 8 |
+         (uint64_t)at[3];
 }
 
 static double double_of_bits(uint64_t bits) {
@@ -68,25 +70,34 @@ static size_t argument_size(uint8_t info) {
   return info >= 24 && info <= 27 ? (size_t)1 << (info - 24) : 0;
 }
 
-ic_status ic_codec_read_long_head(const uint8_t **at, const uint8_t *end,
-                                  ic_codec_head *out) {
-  if (*at >= end) return IC_MALFORMED;
+// Major type 7, or an indefinite length.
+static ic_status read_rare_head(const uint8_t **at, const uint8_t *end,
+                                ic_codec_head *out) {
   uint8_t info = **at & 31;
-  ic_codec_kind major = (ic_codec_kind)(**at >> 5);
   size_t size = argument_size(info);
   if (info >= 28 && info <= 30) return IC_MALFORMED;
   if ((size_t)(end - *at) - 1 < size) return IC_MALFORMED;
   uint64_t argument = size > 0 ? big_endian(*at + 1, size) : info;
-  ic_status status = IC_OK;
-  if (info == 31) {
-    status = indefinite_head(major, out);
-  } else if (major == IC_CODEC_SIMPLE) {
-    status = simple_or_double(info, argument, out);
-  } else {
-    *out = (ic_codec_head){.kind = major, .argument = argument};
-  }
+  ic_status status =
+      info == 31 ? indefinite_head((ic_codec_kind)(**at >> 5), out)
+                 : simple_or_double(info, argument, out);
   if (status == IC_OK) *at += 1 + size;
   return status;
+}
+
+ic_status ic_codec_read_long_head(const uint8_t **at, const uint8_t *end,
+                                  ic_codec_head *out) {
+  if (*at >= end) return IC_MALFORMED;
+  const uint8_t *from = *at + 1;
+  uint8_t first = **at, info = first & 31;
+  if (info > 27 || first >= 0xe0) return read_rare_head(at, end, out);
+  size_t size = (size_t)1 << (info - 24);
+  if ((size_t)(end - from) < size) return IC_MALFORMED;
+  out->kind = (ic_codec_kind)(first >> 5);
+  out->indefinite = false;
+  out->argument = big_endian(from, size);
+  *at = from + size;
+  return IC_OK;
 }
 
 // Why a head that reads well begins no well-formed item.
