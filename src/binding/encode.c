@@ -4,10 +4,11 @@
 // frames, so that deep nesting costs no C stack. Each table is tried first as
 // what it most likely is, and read only once if it is that and flat:
 //
-//   SEQUENCE   rawlen is n > 0: the traversal is expected to give 1..n, which
-//              Lua does where all of them lie in its array part
-//   RECORD     rawlen is 0: written as a map of up to 23 pairs, whose head of
-//              one byte is corrected at the end
+//   SEQUENCE   an integer is first, and rawlen is n > 0: the traversal is expected
+//              to give 1..n, which Lua does where all of them lie in its array
+//              part
+//   RECORD     else: written as a map of up to 23 pairs, whose head of one byte is
+//              corrected at the end
 //
 // A table inside, or a key out of order, ends the try: what is left is counted
 // before anything nested is written, so that nothing nested is ever written
@@ -295,6 +296,7 @@ static ic_status count_record(ic_encoder *e, encode_frame *frame) {
   return correct_head(e, frame, frame->count);
 }
 
+// The first pair is at the top.
 static ic_status write_record(ic_encoder *e, encode_frame *frame) {
   lua_State *L = e->L;
   ic_status status = ic_buffer_reserve(e->out, 1);
@@ -302,8 +304,7 @@ static ic_status write_record(ic_encoder *e, encode_frame *frame) {
   e->out->size++;
   frame->form = MAP;
   frame->done = 0;
-  lua_pushnil(L);
-  for (; lua_next(L, frame->table); frame->done++) {
+  do {
     int key_type = lua_type(L, -2), value_type = lua_type(L, -1);
     if (key_type == LUA_TTABLE || value_type == LUA_TTABLE) {
       return count_record(e, frame);
@@ -316,14 +317,17 @@ static ic_status write_record(ic_encoder *e, encode_frame *frame) {
     status = write_item(e, -1, value_type);
     if (status != IC_OK) return status;
     lua_pop(L, 1);
-  }
-  if (frame->done > 0) {
-    status = correct_head(e, frame, frame->done);
-  } else {
-    e->out->bytes[frame->head] = 0x80;  // the empty table: an empty array
-  }
+    frame->done++;
+  } while (lua_next(L, frame->table));
+  status = correct_head(e, frame, frame->done);
   close_table(e);
   return status;
+}
+
+// The empty table: an array.
+static ic_status write_empty(ic_encoder *e, encode_frame *frame) {
+  close_table(e);
+  return write_count(e, frame, ARRAY, 0);
 }
 
 // --- Nested tables ---------------------------------------------------------
@@ -347,8 +351,12 @@ static ic_status open_table(ic_encoder *e) {
   frame->table = lua_gettop(e->L);
   frame->head = e->out->size;
   frame->done = 0;
+  lua_pushnil(e->L);
+  if (!lua_next(e->L, frame->table)) return write_empty(e, frame);
+  if (!lua_isinteger(e->L, -2)) return write_record(e, frame);
   size_t count = lua_rawlen(e->L, frame->table);
   if (count == 0) return write_record(e, frame);
+  lua_settop(e->L, frame->table);
   if (write_sequence(e, frame, count, &status)) return status;
   return begin_counted(e, frame);
 }
