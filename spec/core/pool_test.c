@@ -519,28 +519,6 @@ static void what_waits_behind_one_that_blocks_is_run_elsewhere(void) {
   tear_down();
 }
 
-static size_t count_wanted(void) {
-  ic_mutex_lock(&pool->mutex);
-  size_t wanted = pool->wanted;
-  ic_mutex_unlock(&pool->mutex);
-  return wanted;
-}
-
-static void with_many_that_block_more_workers_are_wanted_for_a_while(void) {
-  enum { BLOCKERS = 60 };
-  set_up(1);
-  for (int i = 0; i < BLOCKERS; i++)
-    CHECK(send(add(block), 0));
-  CHECK(tally_reaches(&blocked, BLOCKERS));
-  CHECK(count_wanted() >= 8);
-  tally_add(&gate);
-  int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
-  while (count_wanted() > 1 && ic_now_ns() < deadline_ns)
-    usleep(1000);
-  CHECK(count_wanted() == 1);
-  tear_down();
-}
-
 // The monitor sleeps by then, and is needed at once.
 static void the_monitor_wakes_with_the_first_message(void) {
   for (int round = 0; round < 2; round++) {
@@ -857,7 +835,6 @@ int main(void) {
   RUN(others_go_on_while_eight_block);
   RUN(others_go_on_while_some_compute);
   RUN(what_waits_behind_one_that_blocks_is_run_elsewhere);
-  RUN(with_many_that_block_more_workers_are_wanted_for_a_while);
   RUN(the_monitor_wakes_with_the_first_message);
   RUN(what_an_alarm_woke_may_block_too);
   RUN(alarms_ring_for_many);

@@ -5,45 +5,18 @@
 enum {
   TICK_MS = 2,      // between looks, while any worker is awake
   STUCK_TICKS = 2,  // in the same turn for so many looks: stuck
-  CALM_LOOKS = 50,  // after so many nobody is expected to block any more
-  MOST_WANTED = 256,
-  QUIET_LOOKS = 4  // so many in a row at sleepers, each twice as late as the
-                   // one before, before it sleeps too
+  QUIET_LOOKS = 4   // so many in a row at sleepers, each twice as late as the
+                    // one before, before it sleeps too
 };
 
-// Whether it has hardly computed since it was last asked.
-static bool blocks(ic_worker *worker) {
-  int64_t before_ns = worker->seen_cpu_ns;
-  return worker->has_clock &&
-         ic_thread_read_clock(worker->clock, &worker->seen_cpu_ns) &&
-         worker->seen_cpu_ns - before_ns < TICK_MS * IC_NS_PER_MS / 4;
-}
-
-// True if it was found to block now.
-static bool watch_locked(ic_worker *worker) {
+static void watch_locked(ic_worker *worker) {
   uint64_t turns = atomic_load_explicit(&worker->turns, memory_order_relaxed);
   bool same = turns % 2 == 1 && turns == worker->seen_turns;
   worker->seen_ticks = same ? worker->seen_ticks + 1 : 0;
   worker->seen_turns = turns;
-  if (!same) return false;
-  ic_worker_give_away(worker);
-  bool is_news = worker->seen_ticks <= STUCK_TICKS && blocks(worker);
-  if (worker->seen_ticks < STUCK_TICKS) return false;
-  ic_worker_set_stuck_locked(worker, true);
-  return is_news;
-}
-
-// Where many block, one behind the other, each costs those that wait behind it the
-// time until that is seen. So with each look at which one is found, twice as many
-// workers are wanted, for a while.
-static void adapt_locked(ic_pool *pool, bool one_blocks) {
-  if (one_blocks && !ic_run_queue_is_empty(&pool->injected)) {
-    pool->calm = 0;
-    if (pool->wanted <= MOST_WANTED / 2) {
-      ic_worker_want_locked(pool, pool->wanted * 2);
-    }
-  } else if (pool->wanted > pool->threads && ++pool->calm >= CALM_LOOKS) {
-    ic_worker_want_locked(pool, pool->threads);
+  if (same) ic_worker_give_away(worker);
+  if (worker->seen_ticks >= STUCK_TICKS) {
+    ic_worker_set_stuck_locked(worker, true);
   }
 }
 
@@ -54,12 +27,10 @@ static bool is_quiet_locked(ic_pool *pool) {
 
 // Looks at every worker; true if all sleep.
 static bool watch(ic_pool *pool) {
-  bool one_blocks = false;
   ic_mutex_lock(&pool->mutex);
   for (ic_worker *worker = pool->workers; worker; worker = worker->next) {
-    one_blocks |= watch_locked(worker);
+    watch_locked(worker);
   }
-  adapt_locked(pool, one_blocks);
   bool quiet = is_quiet_locked(pool);
   ic_mutex_unlock(&pool->mutex);
   return quiet;
@@ -70,10 +41,7 @@ static bool watch(ic_pool *pool) {
 static bool fall_asleep(ic_pool *pool) {
   ic_mutex_lock(&pool->mutex);
   bool quiet = is_quiet_locked(pool);
-  if (quiet) {
-    ic_worker_want_locked(pool, pool->threads);
-    atomic_store(&pool->monitor_sleeps, true);
-  }
+  if (quiet) atomic_store(&pool->monitor_sleeps, true);
   ic_mutex_unlock(&pool->mutex);
   return quiet;
 }
@@ -96,15 +64,6 @@ static int64_t ring_alarms(ic_pool *pool) {
   return next_ns;
 }
 
-// For what was given away, or left because no thread could be started. What is likely
-// to block next is begun all at once.
-static void wake(ic_pool *pool) {
-  size_t count = atomic_load(&pool->injected.count);
-  bool many_block = pool->wanted > pool->threads;
-  for (size_t i = 0; i < count && (i == 0 || many_block); i++)
-    ic_worker_wake_one(pool);
-}
-
 static void *run(void *argument) {
   ic_pool *pool = argument;
   unsigned quiet_looks = 0;
@@ -115,7 +74,8 @@ static void *run(void *argument) {
     } else if (quiet_looks < QUIET_LOOKS) {
       quiet_looks++;
     }
-    wake(pool);
+    // Given away, or left because no thread could be started.
+    if (!ic_run_queue_is_empty(&pool->injected)) ic_worker_wake_one(pool);
     if (quiet_looks < QUIET_LOOKS || !fall_asleep(pool)) {
       int64_t tick_ns = ic_deadline_ns(TICK_MS << quiet_looks);
       if (tick_ns < wake_ns) wake_ns = tick_ns;

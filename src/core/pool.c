@@ -14,7 +14,6 @@ enum {
 ic_status ic_pool_new(size_t threads, ic_pool **out) {
   ic_pool *pool = calloc(1, sizeof *pool);
   if (!pool) return IC_MEMORY;
-  pool->threads = threads;
   pool->wanted = threads;
   pool->spare_ms = SPARE_MS;
   atomic_init(&pool->users, 1);

@@ -207,10 +207,6 @@ bool ic_thread_get_clock(ic_thread_clock *out) {
   return pthread_getcpuclockid(pthread_self(), &out->id) == 0;
 }
 
-bool ic_thread_get_clock_of(ic_thread thread, ic_thread_clock *out) {
-  return pthread_getcpuclockid(thread.thread, &out->id) == 0;
-}
-
 bool ic_thread_read_clock(ic_thread_clock clock, int64_t *out) {
   struct timespec time;
   if (clock_gettime(clock.id, &time) != 0) return false;

@@ -125,9 +125,6 @@ typedef struct {
 // The calling thread's. False: the system has none.
 bool ic_thread_get_clock(ic_thread_clock *out);
 
-// Another's, which is not joined yet.
-bool ic_thread_get_clock_of(ic_thread thread, ic_thread_clock *out);
-
 // Nanoseconds of CPU time. False: the thread has ended.
 bool ic_thread_read_clock(ic_thread_clock clock, int64_t *out);
 

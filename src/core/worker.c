@@ -84,7 +84,6 @@ static void start_worker_locked(ic_pool *pool) {
     release(self);
     return;
   }
-  self->has_clock = ic_thread_get_clock_of(self->thread, &self->clock);
   self->next = pool->workers;
   pool->workers = self;
   pool->worker_count++;
@@ -108,12 +107,6 @@ void ic_worker_set_stuck_locked(ic_worker *self, bool stuck) {
   atomic_store(&self->stuck, stuck);
   self->pool->stuck_count += stuck ? 1 : (size_t)-1;
   count_locked(self->pool);
-}
-
-void ic_worker_want_locked(ic_pool *pool, size_t wanted) {
-  if (wanted == pool->wanted) return;
-  pool->wanted = wanted;
-  count_locked(pool);
 }
 
 void ic_worker_join(ic_worker *ended) {

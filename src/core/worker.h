@@ -37,13 +37,10 @@ struct ic_worker {
   _Atomic bool stuck;   // written with the mutex held
   uint64_t seen_turns;  // the monitor's
   unsigned seen_ticks;  // the monitor's
-  int64_t seen_cpu_ns;  // the monitor's
-  ic_thread_clock clock;
-  bool has_clock;
 };
 
 struct ic_pool {
-  size_t threads;          // workers that are not stuck, where none blocks
+  size_t wanted;           // workers that are not stuck
   int64_t spare_ms;        // a worker more than wanted ends after so long
   _Atomic uint32_t users;  // its owner, and who is in ic_worker_inject
   ic_run_queue injected;
@@ -56,8 +53,6 @@ struct ic_pool {
 
   ic_mutex mutex;
   // Guard: mutex.
-  size_t wanted;     // workers that are not stuck; written by the monitor
-  unsigned calm;     // the monitor's: looks since one was found to block
   ic_worker *workers;
   ic_worker *idle;
   size_t worker_count;
@@ -89,9 +84,6 @@ void ic_worker_schedule(ic_isolate *isolate);
 void ic_worker_give_away(ic_worker *self);
 
 void ic_worker_set_stuck_locked(ic_worker *self, bool stuck);
-
-// From now on so many workers that are not stuck are wanted.
-void ic_worker_want_locked(ic_pool *pool, size_t wanted);
 
 // If a worker runs [isolate], abandons that one; the caller wakes another. Else
 // the isolate is asleep or queued, and false the answer.
