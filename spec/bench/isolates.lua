@@ -320,7 +320,7 @@ local function countedReceiver(context)
 end
 
 -- Two pairs, one without limits and one with all, take turns of a few ms, so
--- that what disturbs the machine disturbs both; the fastest tenths are compared.
+-- that what disturbs the machine disturbs both; the fastest tenths count.
 local function judge(context)
   local now = require "clock".now
   local both, times = context.onMessage:next(), { {}, {} }

@@ -264,31 +264,28 @@ static ic_status put_within_limits(ic_isolate *to, ic_message *message,
   return IC_OK;
 }
 
-static bool fits_as_seen(const ic_isolate *to, size_t bytes) {
-  const ic_weight *weight = &to->weight;
-  return weight->most_bytes == 0 ||
-         (ic_weight_fits_as_seen(weight, &to->mailbox, bytes) &&
-          !atomic_load_explicit(&weight->is_over, memory_order_relaxed));
-}
-
 // Likewise a value in one block, as most are, for which there is room as far as was last
 // seen. Calls nothing, so that it costs a short turn little. False: nothing was done.
 static bool put_at_once(ic_isolate *to, ic_message *message, bool *wake) {
   ic_mailbox *mailbox = &to->mailbox;
+  const ic_weight *weight = &to->weight;
   const ic_bound *bound = to->bound;
   if (message->kind != IC_MESSAGE_VALUE) return false;
   if (!ic_message_is_one_block(message)) return false;
   if (bound && !ic_bound_is_open(bound)) return false;
+  if (atomic_load_explicit(&weight->is_over, memory_order_relaxed))
+    return false;
   ic_message *head;
   if (!ic_mailbox_try_lock(mailbox, &head)) return false;
   size_t bytes = ic_message_block_bytes(message);
-  if (!fits_as_seen(to, bytes) ||
+  bool has_weight = weight->most_bytes > 0;
+  if ((has_weight && !ic_weight_fits_as_seen(weight, mailbox, bytes)) ||
       (bound &&
        !ic_bound_place_as_seen(bound, mailbox, ic_bound_size(message)))) {
     ic_mailbox_unlock(mailbox, head);
     return false;
   }
-  if (to->weight.most_bytes > 0) ic_weight_note_locked(mailbox, message, bytes);
+  if (has_weight) ic_weight_note_locked(mailbox, message, bytes);
   ic_mailbox_link_locked(mailbox, head, message, wake);
   return true;
 }
