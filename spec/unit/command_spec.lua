@@ -37,7 +37,8 @@ describe("The options of run", function()
 
   it("become those of singleNode", function()
     assert.same({ thread = "shared", threads = 3, sandbox = "safe",
-      isolates = 20, stuckAfter = 2, limits = { memory = "1.5MB", cpu = 0.5, cpuTotal = 10,
+      isolates = 20, stuckAfter = 2,
+      limits = { memory = "1.5MB", cpu = 0.5, cpuTotal = 10,
         mailbox = { messages = 1000, bytes = 4096, whenFull = "wait" } } },
       merged("--thread shared --threads 3 --sandbox safe --memory 1.5MB "
         .. "--stuck-after 2 --isolates 20 "
