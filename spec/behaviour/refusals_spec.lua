@@ -29,7 +29,7 @@ describe("The module", function()
     end)
 
     assert.equal("unknown option the string 'nodes' of singleNode; it knows "
-      .. "limits, sandbox, stuckAfter, thread, threads", text)
+      .. "isolates, limits, sandbox, stuckAfter, thread, threads", text)
   end)
 
   it("refuses options of singleNode that are no table", function()

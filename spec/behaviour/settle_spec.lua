@@ -70,7 +70,10 @@ describe("cluster:settle", function()
       repeat local go = context:lookupIsolate "/go" until go
     end)
 
-    local settled, text, code = cluster:settle(0.01)
+    local settled, text, code
+    repeat  -- on a busy machine the probe may still be at the news of it
+      settled, text, code = cluster:settle(0.01)
+    until not (text or ""):find "/probe"
 
     assert.is_nil(settled)
     assert.equal("isolates are busy after 0.01 s: /busy", text)
