@@ -147,6 +147,30 @@ static void one_that_is_idle_is_forgotten_until_its_next_turn(void) {
   }
 }
 
+// A look takes back that it is known, while the sentry has not taken it over yet.
+static void one_that_tells_again_is_taken_over_once(void) {
+  ic_scheduler scheduler = {0};
+  ic_sentry sentry;
+  ic_sentry_init(&sentry, &scheduler, IC_NS_PER_MS, NULL, NULL);
+  atomic_store(&sentry.sleeps, false);  // so that no thread is started
+  ic_isolate *isolates[2];
+  for (int i = 0; i < 2; i++)
+    CHECK(ic_isolate_new("/a", &isolates[i]) == IC_OK);
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 2; i++) {
+      ic_sentry_tell_turn(&sentry, isolates[i]);
+      CHECK(atomic_load(&isolates[i]->post.is_known));
+      atomic_store(&isolates[i]->post.is_known, false);
+    }
+  }
+  ic_sentry_stop(&sentry);
+  for (int i = 0; i < 2; i++) {
+    CHECK(atomic_load(&isolates[i]->mailbox.users) == 1);
+    ic_isolate_release(isolates[i]);
+  }
+  ic_sentry_fini(&sentry);
+}
+
 static void nothing_is_told_where_nobody_wants_it(void) {
   set_up(-1);
   play.on_message = block_at_value;
@@ -164,6 +188,7 @@ int main(void) {
   RUN(one_that_waits_in_c_is_blocked);
   RUN(one_that_is_idle_is_not_told);
   RUN(one_that_is_idle_is_forgotten_until_its_next_turn);
+  RUN(one_that_tells_again_is_taken_over_once);
   RUN(nothing_is_told_where_nobody_wants_it);
   return check_report("sentry");
 }

@@ -708,8 +708,9 @@ describe("Hostile bytes", function()
       end,
     }
 
+    -- What grows with the square would take hours.
     for _, make in ipairs(makers) do
-      assert.is_true(timed(decode, make(1000000)) < 3)
+      assert.is_true(timed(decode, make(1000000)) < 60)
     end
   end)
 end)

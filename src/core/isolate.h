@@ -98,6 +98,7 @@ typedef struct {
 typedef struct {
   bool is_guarded;         // written once: the sentry is to be told of turns
   _Atomic bool is_known;   // it has been told
+  _Atomic bool is_told;    // and has not taken that over
   _Atomic int thread_id;   // the system's, of the thread of the last turn
   _Atomic uint64_t turns;  // odd in a turn
   void (*complain)(ic_isolate *isolate, const char *text);  // written once

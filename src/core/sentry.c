@@ -246,6 +246,7 @@ static void welcome(ic_sentry *sentry) {
   while (isolate) {
     ic_post *post = &isolate->post;
     ic_isolate *next = post->next_told;
+    atomic_store(&post->is_told, false);  // from here on it may tell again
     if (post->is_listed) {
       ic_isolate_release(isolate);
     } else {
@@ -329,7 +330,9 @@ static void rouse(ic_sentry *sentry) {
 
 void ic_sentry_tell_turn(ic_sentry *sentry, ic_isolate *isolate) {
   ic_post *post = &isolate->post;
-  if (atomic_exchange(&post->is_known, true)) return;
+  atomic_store(&post->is_known, true);
+  // A look may have found it idle before it has taken over the last word of it.
+  if (atomic_exchange(&post->is_told, true)) return;
   ic_isolate_hold(isolate);
   post->next_told = atomic_load_explicit(&sentry->told, memory_order_relaxed);
   while (
