@@ -295,7 +295,7 @@ static void note_text(void *context, const char *path, const char *text) {
 // What is said of an isolate that spins, and is ended for [reason].
 static void end_one_for(const char *reason, char text[64]) {
   script_init(&play);
-  play.on_message = spin;
+  play.on_message = body_spins;
   text[0] = '\0';
   ic_cluster_options options = {.report = note_text, .report_context = text};
   CHECK(ic_cluster_new(&options, &cluster) == IC_OK);

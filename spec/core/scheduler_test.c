@@ -170,12 +170,6 @@ static void a_kill_ends_one_that_sleeps(void) {
   tear_down();
 }
 
-static bool spin(test_script *script, const ic_message *message) {
-  (void)message;
-  spin_until_interrupted(script);
-  return true;
-}
-
 // A signal can come before the code that it is to interrupt.
 static bool kill_until_left(int count) {
   int64_t deadline_ns = ic_deadline_ns(PATIENCE_MS);
@@ -189,7 +183,7 @@ static bool kill_until_left(int count) {
 
 static void a_kill_interrupts_one_that_spins(void) {
   set_up();
-  play.on_message = spin;
+  play.on_message = body_spins;
   ic_isolate_release(start_with(IC_MESSAGE_START));
   CHECK(kill_until_left(1));
   tear_down();
@@ -209,7 +203,7 @@ static void a_kill_reaches_a_thread_started_with_signals_blocked(void) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  play.on_message = spin;
+  play.on_message = body_spins;
   ic_isolate_release(start_with(IC_MESSAGE_START));
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   CHECK(kill_until_left(1));
@@ -230,12 +224,6 @@ static void no_kill_reaches_a_body_that_is_freed(void) {
 
 // --- Abandoned --------------------------------------------------------------
 
-static bool hold_up(test_script *script, const ic_message *message) {
-  (void)message;
-  wait_at_gate(script);
-  return true;
-}
-
 // As a shutdown does where a kill has had no effect.
 static void abandon_all(void) {
   ic_isolate *isolate;
@@ -248,7 +236,7 @@ static void abandon_all(void) {
 
 static void one_that_sits_in_c_is_left_behind(void) {
   set_up();
-  play.on_message = hold_up;
+  play.on_message = body_waits_at_gate;
   ic_isolate_release(start_with(IC_MESSAGE_START));
   CHECK(tally_reaches(&play.starts, 1));
   ic_scheduler_kill_all(&scheduler);
@@ -262,7 +250,7 @@ static void one_that_sits_in_c_is_left_behind(void) {
 
 static void one_that_comes_back_is_not_run_again(void) {
   set_up();
-  play.on_message = hold_up;
+  play.on_message = body_waits_at_gate;
   ic_isolate_release(start_with(IC_MESSAGE_START));
   CHECK(tally_reaches(&play.starts, 1));
   abandon_all();  // not killed: it would go on
@@ -284,7 +272,7 @@ static void one_that_still_waits_for_its_first_message_ends(void) {
 
 static void joining_abandons_whom_it_has_waited_for_too_long(void) {
   set_up();
-  play.on_message = hold_up;
+  play.on_message = body_waits_at_gate;
   ic_isolate *isolate = start_with(IC_MESSAGE_START);
   CHECK(tally_reaches(&play.starts, 1));
   ic_scheduler_join(&scheduler, ic_deadline_ns(1));

@@ -23,21 +23,9 @@ static void a_shutdown_asks_and_waits(void) {
   tear_down();
 }
 
-static bool ignore(test_script *script, const ic_message *message) {
-  (void)script;
-  (void)message;
-  return true;
-}
-
-static bool hold_up(test_script *script, const ic_message *message) {
-  (void)message;
-  wait_at_gate(script);
-  return true;
-}
-
 static void one_that_ignores_it_is_killed(void) {
   set_up();
-  play.on_message = ignore;
+  play.on_message = body_ignores;
   ic_isolate *watcher = new_outsider();
   ic_registry_watch(&cluster->registry, watcher, IC_WATCH_DOWN, NULL);
   ic_isolate_release(start("/a"));
@@ -53,7 +41,7 @@ static void one_that_ignores_it_is_killed(void) {
 
 static void one_that_spins_is_interrupted(void) {
   set_up();
-  play.on_message = spin;
+  play.on_message = body_spins;
   ic_isolate_release(start("/a"));
   CHECK(tally_reaches(&play.starts, 1));
   CHECK(ic_cluster_shutdown(cluster, 1) == IC_TIMEOUT);
@@ -64,7 +52,7 @@ static void one_that_spins_is_interrupted(void) {
 // Its thread ends when the C function returns, and may free the cluster then.
 static void one_that_sits_in_c_is_left_behind(void) {
   set_up();
-  play.on_message = hold_up;
+  play.on_message = body_waits_at_gate;
   ic_isolate *isolate = start("/a");
   CHECK(tally_reaches(&play.starts, 1));
   CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
@@ -139,7 +127,7 @@ static void several_shutdowns_are_one(void) {
 
 static void a_shorter_timeout_makes_it_end_earlier(void) {
   set_up();
-  play.on_message = ignore;
+  play.on_message = body_ignores;
   ic_isolate_release(start("/a"));
   CHECK(ic_cluster_begin_shutdown(cluster, -1) == IC_OK);
   CHECK(ic_cluster_is_up(cluster));
@@ -210,7 +198,7 @@ static void freeing_shuts_down(void) {
 
 static void requests_to_one_left_behind_are_refused(void) {
   set_up();
-  play.on_message = hold_up;
+  play.on_message = body_waits_at_gate;
   ic_isolate *asker = new_outsider();
   ic_isolate *isolate = start("/a");
   CHECK(tally_reaches(&play.starts, 1));

@@ -186,24 +186,6 @@ static void gives_those_to_be_killed_one_after_the_other(void) {
 
 static test_script idle, stubborn;
 
-static bool spin(test_script *script, const ic_message *message) {
-  (void)message;
-  spin_until_interrupted(script);
-  return true;
-}
-
-static bool ignore(test_script *script, const ic_message *message) {
-  (void)script;
-  (void)message;
-  return true;
-}
-
-static bool hold_up(test_script *script, const ic_message *message) {
-  (void)message;
-  wait_at_gate(script);
-  return true;
-}
-
 static ic_isolate *start(ic_cluster *cluster, ic_isolate *supervisor,
                          const char *path, test_script *script, bool shared) {
   ic_start start = {.path = path,
@@ -222,7 +204,7 @@ static ic_cluster *start_tree(bool (*on_message)(test_script *,
                               bool shared, ic_isolate **supervisor) {
   script_init(&idle);
   script_init(&stubborn);
-  idle.on_message = ignore;
+  idle.on_message = body_ignores;
   stubborn.on_message = on_message;
   ic_cluster *cluster = NULL;
   ic_cluster_new(NULL, &cluster);
@@ -242,7 +224,7 @@ static void forget_tree(ic_isolate *supervisor) {
 
 static void check_kill(bool shared) {
   ic_isolate *supervisor;
-  ic_cluster *cluster = start_tree(spin, shared, &supervisor);
+  ic_cluster *cluster = start_tree(body_spins, shared, &supervisor);
   CHECK(tally_reaches(&stubborn.starts, 1));
   CHECK(ic_ref_kill(supervisor) == IC_OK);
   CHECK(ic_cluster_wait(cluster, PATIENCE_MS) == IC_OK);
@@ -260,7 +242,7 @@ static void who_spins_is_killed_with_its_supervisor(void) {
 // A shutdown leaves the child behind, in C; that is the supervisor's end too.
 static void who_sits_in_c_holds_up_no_shutdown(void) {
   ic_isolate *supervisor;
-  ic_cluster *cluster = start_tree(hold_up, false, &supervisor);
+  ic_cluster *cluster = start_tree(body_waits_at_gate, false, &supervisor);
   CHECK(tally_reaches(&stubborn.starts, 1));
   CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
   CHECK(heard("/s/a killed;/s killed;"));

@@ -112,6 +112,26 @@ static inline void wait_at_gate(test_script *script) {
   tally_reaches(&script->gate, 1);
 }
 
+static inline bool body_spins(test_script *script, const ic_message *message) {
+  (void)message;
+  spin_until_interrupted(script);
+  return true;
+}
+
+static inline bool body_ignores(test_script *script,
+                                const ic_message *message) {
+  (void)script;
+  (void)message;
+  return true;
+}
+
+static inline bool body_waits_at_gate(test_script *script,
+                                      const ic_message *message) {
+  (void)message;
+  wait_at_gate(script);
+  return true;
+}
+
 // --- The body ---------------------------------------------------------------
 
 typedef struct {

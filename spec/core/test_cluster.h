@@ -63,10 +63,4 @@ static inline ic_totals totals(void) {
   return totals;
 }
 
-static inline bool spin(test_script *script, const ic_message *message) {
-  (void)message;
-  spin_until_interrupted(script);
-  return true;
-}
-
 #endif

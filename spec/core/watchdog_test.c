@@ -71,22 +71,16 @@ static void kills_one_of_the_pool_that_sleeps(void) {
   tear_down();
 }
 
-static bool spin(test_script *script, const ic_message *message) {
-  (void)message;
-  spin_until_interrupted(script);
-  return true;
-}
-
 static void kills_one_that_spins(void) {
   set_up();
-  play.on_message = spin;
+  play.on_message = body_spins;
   CALL(check_kill(false));
   tear_down();
 }
 
 static void kills_one_of_the_pool_that_spins(void) {
   set_up();
-  play.on_message = spin;
+  play.on_message = body_spins;
   CALL(check_kill(true));
   tear_down();
 }
