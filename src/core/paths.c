@@ -1,4 +1,4 @@
-// paths.c - two hash tables that double.
+// paths.c - a hash table that doubles, and one that does not.
 
 #include "core/paths.h"
 
@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BUCKETS = 64 };
+// Of numberings there are only so many that a table of one size does.
+enum { FIRST_BUCKETS = 64, NUMBERING_BUCKETS = 4096 };
 
 struct ic_numbering {
   ic_numbering *next;
@@ -16,7 +17,8 @@ struct ic_numbering {
 
 // Keeps the buckets.
 static void forget_numberings(ic_paths *paths) {
-  for (size_t i = 0; i < paths->numbering_buckets; i++) {
+  if (!paths->numberings) return;
+  for (size_t i = 0; i < NUMBERING_BUCKETS; i++) {
     while (paths->numberings[i]) {
       ic_numbering *numbering = paths->numberings[i];
       if (numbering->last > paths->last_forgotten) {
@@ -26,7 +28,6 @@ static void forget_numberings(ic_paths *paths) {
       free(numbering);
     }
   }
-  paths->numbering_count = 0;
   paths->numbering_bytes = 0;
 }
 
@@ -102,40 +103,21 @@ void ic_paths_drop(ic_paths *paths, ic_isolate *isolate) {
 
 // --- Numbers ----------------------------------------------------------------
 
-static ic_numbering **numbering_bucket(const ic_paths *paths,
-                                       const char *prefix) {
-  return &paths->numberings[hash(prefix) & (paths->numbering_buckets - 1)];
-}
-
+// Makes room for one more; false: no memory.
 static bool reserve_numbering(ic_paths *paths) {
   if (paths->numbering_bytes > IC_PATHS_NUMBERING_BYTES) {
     forget_numberings(paths);
   }
-  if (paths->numbering_count < paths->numbering_buckets) return true;
-  size_t old_count = paths->numbering_buckets;
-  size_t count = old_count ? old_count * 2 : FIRST_BUCKETS;
-  ic_numbering **old = paths->numberings;
-  ic_numbering **numberings = calloc(count, sizeof *numberings);
-  if (!numberings) return false;
-  paths->numberings = numberings;
-  paths->numbering_buckets = count;
-  for (size_t i = 0; i < old_count; i++) {
-    for (ic_numbering *numbering = old[i]; numbering;) {
-      ic_numbering *next = numbering->next;
-      ic_numbering **bucket = numbering_bucket(paths, numbering->prefix);
-      numbering->next = *bucket;
-      *bucket = numbering;
-      numbering = next;
-    }
+  if (!paths->numberings) {
+    paths->numberings = calloc(NUMBERING_BUCKETS, sizeof *paths->numberings);
   }
-  free(old);
-  return true;
+  return paths->numberings != NULL;
 }
 
 // That of [prefix]; NULL: no memory.
 static ic_numbering *get_numbering(ic_paths *paths, const char *prefix) {
   if (!reserve_numbering(paths)) return NULL;
-  ic_numbering **bucket = numbering_bucket(paths, prefix);
+  ic_numbering **bucket = &paths->numberings[hash(prefix) % NUMBERING_BUCKETS];
   for (ic_numbering *at = *bucket; at; at = at->next) {
     if (strcmp(at->prefix, prefix) == 0) return at;
   }
@@ -146,7 +128,6 @@ static ic_numbering *get_numbering(ic_paths *paths, const char *prefix) {
   numbering->last = paths->last_forgotten;
   numbering->next = *bucket;
   *bucket = numbering;
-  paths->numbering_count++;
   paths->numbering_bytes += sizeof *numbering + size;
   return numbering;
 }

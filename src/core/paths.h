@@ -19,9 +19,7 @@ typedef struct {
   ic_isolate **buckets;  // by next_in_bucket
   size_t bucket_count;   // a power of two, or 0
   size_t count;
-  ic_numbering **numberings;
-  size_t numbering_buckets;  // likewise
-  size_t numbering_count;
+  ic_numbering **numberings;  // or NULL
   size_t numbering_bytes;
   uint64_t last_forgotten;  // no number up to it is given
 } ic_paths;                 // zeros: empty

@@ -38,24 +38,16 @@ bool ic_weight_add_locked(ic_weight *self, ic_mailbox *mailbox,
   return false;
 }
 
-// [bytes] more are weighed; likewise less.
-static void raise_weighed(ic_mailbox *mailbox, size_t bytes) {
-  ic_message *head = ic_mailbox_lock(mailbox);
-  uint64_t weighed =
-      atomic_load_explicit(&mailbox->weighed, memory_order_relaxed);
-  atomic_store_explicit(&mailbox->weighed, weighed + bytes,
-                        memory_order_release);
-  ic_mailbox_unlock(mailbox, head);
-}
-
 void ic_weight_hold(ic_mailbox *mailbox, size_t bytes) {
-  raise_weighed(mailbox, bytes);
+  ic_message *head = ic_mailbox_lock(mailbox);
+  ic_weight_raise_locked(mailbox, bytes);
+  ic_mailbox_unlock(mailbox, head);
 }
 
 void ic_weight_take_back(ic_mailbox *mailbox, ic_message *message) {
   if (!message->is_weighed) return;
   message->is_weighed = false;
-  raise_weighed(mailbox, -ic_message_weight(message));
+  ic_weight_hold(mailbox, -ic_message_weight(message));
 }
 
 bool ic_weight_try(const ic_weight *self, ic_mailbox *mailbox,

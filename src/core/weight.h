@@ -53,13 +53,18 @@ static inline bool ic_weight_fits_as_seen(const ic_weight *self,
   return all <= self->most_bytes;
 }
 
-// Likewise: [message] weighs [bytes].
-static inline void ic_weight_note_locked(ic_mailbox *mailbox,
-                                         ic_message *message, size_t bytes) {
+// Likewise: [bytes] more are weighed; likewise less.
+static inline void ic_weight_raise_locked(ic_mailbox *mailbox, size_t bytes) {
   uint64_t weighed =
       atomic_load_explicit(&mailbox->weighed, memory_order_relaxed);
   atomic_store_explicit(&mailbox->weighed, weighed + bytes,
                         memory_order_release);
+}
+
+// Likewise: [message] weighs [bytes].
+static inline void ic_weight_note_locked(ic_mailbox *mailbox,
+                                         ic_message *message, size_t bytes) {
+  ic_weight_raise_locked(mailbox, bytes);
   message->is_weighed = true;
 }
 
