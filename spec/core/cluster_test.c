@@ -3,6 +3,7 @@
 #include "core/cluster.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -42,6 +43,20 @@ static void starts_an_isolate_that_can_be_found(void) {
   CHECK(tally_reaches(&play.values, 1));
   ic_ref_release(found);
   ic_isolate_release(isolate);
+  tear_down();
+}
+
+static void a_full_cluster_says_so_to_who_wants_to_know(void) {
+  script_init(&play);
+  ic_cluster_options options = {.isolates = 1};
+  CHECK(ic_cluster_new(&options, &cluster) == IC_OK);
+  ic_isolate_release(start("/a"));
+  ic_isolate *isolate = NULL;
+  char *text = NULL;
+  CHECK(try_start("/b", &isolate, NULL) == IC_FULL);
+  CHECK(try_start("/b", &isolate, &text) == IC_FULL && !isolate);
+  CHECK(text && strstr(text, "the cluster may have"));
+  free(text);
   tear_down();
 }
 
@@ -360,6 +375,7 @@ static void keeps_the_modules_that_are_registered(void) {
 
 int main(void) {
   RUN(starts_an_isolate_that_can_be_found);
+  RUN(a_full_cluster_says_so_to_who_wants_to_know);
   RUN(lists_isolates_for_c_programs);
   RUN(a_path_in_use_takes_the_body_all_the_same);
   RUN(what_does_not_load_leaves_nothing);

@@ -331,8 +331,6 @@ static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
   if (text) {
     lua_pushstring(L, text);
     free(text);
-  } else if (status == IC_FULL) {
-    lua_pushliteral(L, "as many isolates live as the sandbox may have spawned");
   } else if (status == IC_MEMORY) {
     lua_pushliteral(L, "not enough memory, or no more threads");
   } else if (status == IC_IN_USE) {

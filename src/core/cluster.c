@@ -11,8 +11,6 @@
 #include "core/dead_letters.h"
 #include "core/supervision.h"
 
-#define IS_FULL_TEXT "as many isolates live as the cluster may have"
-
 enum { STUCK_AFTER_MS = 5000 };  // where the options don't say
 
 // Between two looks at whether a cluster has settled.
@@ -331,13 +329,23 @@ static ic_status begin(ic_cluster *cluster, ic_isolate *isolate,
   return status;
 }
 
+// Says why there is no place for one more, where [text] is not NULL.
+static ic_status refuse_full(const char *why, char **text) {
+  if (text) *text = strdup(why);
+  return IC_FULL;
+}
+
 // The spawner's thread is the one that runs this, so its family is begun once.
-static ic_status join_family(ic_isolate *isolate, const ic_start *start) {
+static ic_status join_family(ic_isolate *isolate, const ic_start *start,
+                             char **text) {
   if (start->family_most == 0) return IC_OK;
   ic_isolate *spawner = start->spawner;
   if (!spawner->family) spawner->family = ic_family_new(start->family_most);
   if (!spawner->family) return IC_MEMORY;
-  if (!ic_family_enter(spawner->family)) return IC_FULL;
+  if (!ic_family_enter(spawner->family)) {
+    return refuse_full("as many isolates live as the sandbox may have spawned",
+                       text);
+  }
   isolate->family = ic_family_hold(spawner->family);
   isolate->is_member = true;
   return IC_OK;
@@ -348,7 +356,7 @@ static ic_status join_family(ic_isolate *isolate, const ic_start *start) {
 static ic_status set_up(ic_cluster *cluster, ic_isolate *isolate,
                         ic_start *start, char **text) {
   isolate->cluster = cluster;
-  ic_status status = join_family(isolate, start);
+  ic_status status = join_family(isolate, start, text);
   if (status != IC_OK) return status;
   if (start->supervised) {
     ic_supervision_begin(&cluster->registry, isolate, start->spawner);
@@ -390,7 +398,9 @@ ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
         ic_registry_reserve(&cluster->registry, start->path, false, &isolate);
   }
   if (status != IC_OK) {
-    if (status == IC_FULL) *text = strdup(IS_FULL_TEXT);
+    if (status == IC_FULL) {
+      refuse_full("as many isolates live as the cluster may have", text);
+    }
     start->body->class->free(start->body);
     if (start->properties) ic_message_free(start->properties);
     if (first) ic_message_free(first);

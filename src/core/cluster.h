@@ -76,17 +76,18 @@ typedef struct {
   bool supervised;  // by [spawner]: see supervision.h
   ic_limits limits;
   ic_isolate *spawner;
-  size_t
-      family_most;  // of a confined spawner: see family.h; 0: it is not confined
+  // Of a confined spawner: see family.h; 0: it is not confined.
+  size_t family_most;
   uint64_t request;
 } ic_start;
 
 // Starts an isolate. On IC_OK it is registered, or, with load_later, will be.
 //
 // Ownership: takes the properties and the body, whatever comes; copies the
-//            path; gives [out], and [message] where the body does not load.
+//            path; gives [out], and [message], which may be NULL, where the body
+//            does not load or there is no place for one more.
 // Errors: IC_IN_USE, IC_DOWN, IC_INVALID, IC_LOAD, IC_MEMORY; IC_FULL - the
-//         spawner's family is.
+//         cluster, or the spawner's family, has as many as it may.
 ic_status ic_cluster_start(ic_cluster *cluster, ic_start *start,
                            ic_isolate **out, char **message);
 
