@@ -12,7 +12,8 @@
 // that no table must grow key by key.
 //
 // On Lua's stack, above what the caller has: known keys (known_keys.h), if there are
-// many bytes; the table of the marked values, once there is one, then each open array's or map's table, and a map's key at hand.
+// many bytes; the table of the marked values, once there is one; then each open array's
+// or map's table, and a map's key at hand.
 
 #include "binding/decoder.h"
 
