@@ -1,8 +1,10 @@
 // escape_test.c - what is left by a jump, and what is not.
 
+#define _DEFAULT_SOURCE
 #include "core/escape.h"
 
 #include <limits.h>
+#include <sys/mman.h>
 
 #include "check.h"
 #include "core/alternates.h"
@@ -160,10 +162,26 @@ static void overflow(void) {
   dive(0);
 }
 
+// How many pages of the calling thread's stack are resident, but for those at both ends.
+static int count_resident(void) {
+  enum { PAGE = 4096, ENDS = 32 << 10, MAX = IC_SMALL_STACK_BYTES / PAGE };
+  unsigned char pages[MAX];
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+  size_t size = (ic_escape_stack_room() - 2 * ENDS) & ~(size_t)(PAGE - 1);
+  if (mincore((void *)(here - ENDS - size), size, pages) != 0) return MAX;
+  int resident = 0;
+  for (size_t i = 0; i < size / PAGE; i++)
+    resident += pages[i] & 1;
+  return resident;
+}
+
+static int resident_after;
+
 static void *overflow_on_a_thread(void *argument) {
   ic_escape_begin_thread(argument, IC_SMALL_STACK_BYTES);
   for (int i = 0; i < 3; i++)
     run_escapable(overflow);
+  resident_after = count_resident();
   ic_escape_end_thread();
   return NULL;
 }
@@ -181,6 +199,7 @@ static void the_end_of_the_stack_is_left(void) {
   CHECK(landed);
   CHECK(overflowed == &owner);
   CHECK(depth > 100);
+  CHECK(resident_after == 0);
 }
 
 static void *measure_room(void *argument) {

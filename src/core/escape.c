@@ -21,6 +21,7 @@ _Thread_local volatile unsigned ic_escape_forbidden;
 
 static _Thread_local ic_escape *volatile innermost;
 static _Thread_local ic_stack_bounds bounds;
+static _Thread_local volatile bool has_overflowed;  // since it was landed
 
 static _Atomic uintptr_t range_begin, range_end;
 static void (*_Atomic overflow_function)(void *owner);
@@ -45,6 +46,8 @@ void ic_escape_leave(ic_escape *escape) {
 
 void ic_escape_land(void) {
   ic_thread_unblock_signals();
+  if (has_overflowed) ic_stack_give_back(&bounds);
+  has_overflowed = false;
 }
 
 // --- Code of others ---------------------------------------------------------
@@ -180,6 +183,7 @@ static void on_fault(const ic_moment *moment) {
   ic_escape *escape = innermost;
   if (!escape || !ic_stack_has_guard(&bounds, moment->address)) return;
   atomic_load (&overflow_function)(escape->owner);
+  has_overflowed = true;
   siglongjmp(escape->place, 1);
 }
 

@@ -41,7 +41,8 @@ extern _Thread_local volatile unsigned ic_escape_forbidden
 void ic_escape_enter(ic_escape *escape, void *owner);
 void ic_escape_leave(ic_escape *escape);
 
-// First of all after a jump: lets the signals through again.
+// First of all after a jump: lets the signals through again; the pages of a stack that
+// was at its end go back.
 void ic_escape_land(void);
 
 // The code in between is not left: it has something in its hands. They pair, so

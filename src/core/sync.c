@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -346,6 +347,17 @@ void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out) {
 bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address) {
   return bounds->low != 0 && address >= bounds->low - bounds->guard_bytes &&
          address < bounds->low + bounds->guard_bytes;
+}
+
+// What is nearest is left to the caller and to signal handlers, and as much at the end,
+// which is not exact.
+void ic_stack_give_back(const ic_stack_bounds *bounds) {
+  enum { PAGE = 4096, SPARED_BYTES = 16 << 10 };
+  if (bounds->low == 0) return;
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  uintptr_t begin = (bounds->low + SPARED_BYTES) & ~(uintptr_t)(PAGE - 1);
+  uintptr_t end = (here - SPARED_BYTES) & ~(uintptr_t)(PAGE - 1);
+  if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 // A FILE's lock, as glibc has it.

@@ -171,6 +171,10 @@ void ic_stack_get_bounds(size_t stack_bytes, ic_stack_bounds *out);
 // Whether [address] is in the guard behind the stack's end.
 bool ic_stack_has_guard(const ic_stack_bounds *bounds, uintptr_t address);
 
+// The pages of the calling thread's stack that it does not use now are not resident any
+// more.
+void ic_stack_give_back(const ic_stack_bounds *bounds);
+
 // Whether the calling thread is in the middle of reading the process's stdin, whose
 // lock it holds then. Async-signal-safe.
 bool ic_stdin_is_mine(void);
