@@ -105,6 +105,52 @@ static void grows_no_larger_than_it_may(void) {
   ic_buffer_fini(&buffer);
 }
 
+// Writes [size] bytes one by one; how many went well.
+static size_t write_bytes(ic_buffer *buffer, size_t size) {
+  size_t written = 0;
+  while (written < size && ic_buffer_append(buffer, "x", 1) == IC_OK)
+    written++;
+  return written;
+}
+
+static void takes_a_step_at_most_for_one_that_is_killed(void) {
+  enum { MANY = 10 * IC_BUFFER_STEP };
+  _Atomic(const char *) killed = NULL;
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 16);
+  buffer.killed = &killed;
+  CHECK(write_bytes(&buffer, MANY) == MANY);
+  for (int i = 0; i < 3; i++) {
+    atomic_store(&killed, "killed");
+    CHECK(write_bytes(&buffer, MANY) < 2 * IC_BUFFER_STEP);
+    CHECK(ic_buffer_append(&buffer, "x", 1) == IC_GONE);
+    atomic_store(&killed, NULL);
+    CHECK(ic_buffer_append(&buffer, "x", 1) == IC_OK);
+  }
+  size_t size;
+  CHECK(ic_buffer_held(&buffer) >= buffer.size);
+  CHECK(buffer.bytes[buffer.size - 1] == 'x');
+  void *block = ic_buffer_release(&buffer, &size);
+  CHECK(size > MANY);
+  ic_block_give(block, size);
+}
+
+static void opens_what_was_reserved_step_by_step(void) {
+  enum { MANY = 10 * IC_BUFFER_STEP };
+  _Atomic(const char *) killed = NULL;
+  ic_buffer buffer;
+  ic_buffer_init(&buffer, 0);
+  buffer.killed = &killed;
+  CHECK(ic_buffer_append(&buffer, "x", 1) == IC_OK);
+  CHECK(ic_buffer_reserve(&buffer, MANY) == IC_OK);
+  ic_buffer_close(&buffer);
+  CHECK(buffer.capacity - buffer.size == IC_BUFFER_STEP);
+  CHECK(ic_buffer_held(&buffer) > MANY);
+  const uint8_t *before = buffer.bytes;
+  CHECK(write_bytes(&buffer, MANY) == MANY && buffer.bytes == before);
+  ic_buffer_fini(&buffer);
+}
+
 int main(void) {
   RUN(holds_what_is_appended);
   RUN(begins_empty);
@@ -114,5 +160,7 @@ int main(void) {
   RUN(copies_itself_for_free);
   RUN(refuses_more_than_there_is);
   RUN(grows_no_larger_than_it_may);
+  RUN(takes_a_step_at_most_for_one_that_is_killed);
+  RUN(opens_what_was_reserved_step_by_step);
   return check_report("buffer");
 }

@@ -43,7 +43,7 @@ static ic_status check_exact(const char *hex, size_t *size) {
   uint8_t *bytes = malloc(s.size + (s.size == 0));
   memcpy(bytes, s.bytes, s.size);
   const uint8_t *at = bytes;
-  ic_status status = ic_codec_check(&at, bytes + s.size, NULL);
+  ic_status status = ic_codec_check(&at, bytes + s.size, NULL, NULL);
   *size = (size_t)(at - bytes);
   free(bytes);
   return status;
@@ -475,7 +475,7 @@ static void counts_pairs_in_the_order_of_heads(void) {
   sample s = from_hex("83bf01bfff02bf03040506ffffbfff9fbf0708ffff");
   const uint8_t *at = s.bytes;
   ic_codec_sizes sizes = {0};
-  CHECK(ic_codec_check(&at, s.bytes + s.size, &sizes) == IC_OK);
+  CHECK(ic_codec_check(&at, s.bytes + s.size, NULL, &sizes) == IC_OK);
   const size_t expected[] = {2, 0, 2, 0, 1};
   CHECK(sizes.count == 5);
   CHECK(memcmp(sizes.items, expected, sizeof expected) == 0);
@@ -489,14 +489,33 @@ static void checks_any_depth(void) {
     uint8_t *bytes = malloc(DEEP);
     memset(bytes, heads[i], DEEP);
     const uint8_t *at = bytes;
-    CHECK(ic_codec_check(&at, bytes + DEEP, NULL) == IC_MALFORMED);
+    CHECK(ic_codec_check(&at, bytes + DEEP, NULL, NULL) == IC_MALFORMED);
     bool closed = heads[i] == 0x9f;
     if (closed) memset(bytes + DEEP / 2, 0xff, DEEP / 2);
     bytes[DEEP - 1] = closed ? 0xff : 0;
     at = bytes;
     bool good = heads[i] != 0xbf;
-    ic_status status = ic_codec_check(&at, bytes + DEEP, NULL);
+    ic_status status = ic_codec_check(&at, bytes + DEEP, NULL, NULL);
     CHECK(status == (good ? IC_OK : IC_MALFORMED));
+    free(bytes);
+  }
+}
+
+static void stops_for_one_that_is_killed(void) {
+  enum { MANY = 100000 };
+  _Atomic(const char *) killed = NULL;
+  const uint8_t heads[] = {0xc1, 0x60};  // tags; the chunks of a string
+  for (int i = 0; i < 2; i++) {
+    uint8_t *bytes = malloc(MANY);
+    memset(bytes, heads[i], MANY);
+    if (i == 1) bytes[0] = 0x7f;
+    bytes[MANY - 1] = i == 1 ? 0xff : 0;
+    const uint8_t *at = bytes;
+    atomic_store(&killed, NULL);
+    CHECK(ic_codec_check(&at, bytes + MANY, &killed, NULL) == IC_OK);
+    at = bytes;
+    atomic_store(&killed, "killed");
+    CHECK(ic_codec_check(&at, bytes + MANY, &killed, NULL) == IC_GONE);
     free(bytes);
   }
 }
@@ -518,6 +537,7 @@ int main(void) {
   RUN(knows_text_while_copying_it);
   RUN(accepts_what_is_well_formed);
   RUN(refuses_what_is_not);
+  RUN(stops_for_one_that_is_killed);
   RUN(refuses_every_part_of_an_item);
   RUN(stops_behind_one_item);
   RUN(counts_pairs_in_the_order_of_heads);

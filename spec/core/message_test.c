@@ -79,7 +79,7 @@ static void is_well_formed_at_its_deepest(void) {
   const uint8_t *at = message->bytes;
   const uint8_t *end = at + message->value_size;
   CHECK(message->value_size == 2 * IC_CODEC_DEPTH + 1);
-  CHECK(ic_codec_check(&at, end, NULL) == IC_OK && at == end);
+  CHECK(ic_codec_check(&at, end, NULL, NULL) == IC_OK && at == end);
   ic_message_free(message);
 }
 

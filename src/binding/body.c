@@ -27,6 +27,7 @@ bool ic_body_push_value(ic_lua_body *body, lua_State *L,
   ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
                                      message->bytes, message->value_size);
   body->decoding = NULL;
+  if (status == IC_GONE) ic_body_give_up(body, L);
   return status == IC_OK;
 }
 

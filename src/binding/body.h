@@ -267,6 +267,10 @@ int ic_body_resume(ic_lua_body *body, lua_State *co, lua_State *from,
 // state runs any more. In a signal handler too.
 void ic_body_interrupt(ic_body *base);
 
+// Gives up the code in [L], whose isolate is condemned: for our functions that look at
+// that by themselves, where the interrupt has not come yet. Does not return.
+_Noreturn void ic_body_give_up(ic_lua_body *body, lua_State *L);
+
 // Whether the code of the state is to be given up.
 static inline bool ic_body_is_killed(const ic_lua_body *body) {
   if (body->exiting) return true;

@@ -3,8 +3,11 @@
 #include "binding/coroutine.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 
 #include "binding/ending.h"
+
+#define STOPPED "the isolate is being stopped"
 
 // Wherever the state's code tries to go on, it yields, and is never resumed:
 // unlike an error, that runs no message handler and no __close, in which no hook
@@ -14,7 +17,7 @@ static void give_up(lua_State *L, lua_Debug *activation) {
   ic_lua_body *body = ic_ending_body_of(L);
   if (body) ic_ending_note_line(body, L);
   if (!lua_isyieldable(L)) {
-    luaL_error(L, "the isolate is being stopped");
+    luaL_error(L, STOPPED);
   } else if (activation->event == LUA_HOOKCOUNT) {
     lua_yield(L, 0);
   }
@@ -29,6 +32,14 @@ static void make_give_up(lua_State *L) {
 void ic_body_interrupt(ic_body *base) {
   lua_State *running = ((ic_lua_body *)base)->running;
   if (running) make_give_up(running);
+}
+
+_Noreturn void ic_body_give_up(ic_lua_body *body, lua_State *L) {
+  ic_body_interrupt(&body->base);
+  ic_ending_note_line(body, L);
+  if (lua_isyieldable(L)) lua_yield(L, 0);
+  luaL_error(L, STOPPED);
+  abort();  // neither of them returns
 }
 
 // A signal that comes while [running] changes may mark the wrong coroutine; the

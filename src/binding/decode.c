@@ -407,6 +407,7 @@ static inline outcome read_item(ic_decoder *d) {
 static outcome read_root(ic_decoder *d) {
   outcome result;
   do {
+    if (--d->rounds == 0 && ic_decoder_look(d) == FAILED) return FAILED;
     result = read_item(d);
     if (result == COMPLETE) result = put_value(d);
   } while (result == OPEN);
@@ -433,7 +434,11 @@ static void trim(ic_value_scratch *scratch) {
 static ic_status decode(lua_State *L, ic_value_scratch *scratch,
                         const ic_value_hooks *hooks, const uint8_t *bytes,
                         size_t size, ic_known_keys *known) {
-  ic_decoder d = {.L = L, .scratch = scratch, .hooks = hooks, .known = known};
+  ic_decoder d = {.L = L,
+                  .scratch = scratch,
+                  .hooks = hooks,
+                  .known = known,
+                  .rounds = IC_VALUE_ROUND};
   int top = lua_gettop(L);
   d.start = d.at = d.item = bytes;
   d.end = bytes + size;

@@ -34,11 +34,26 @@ outcome ic_decoder_fail_codec(ic_decoder *d, const uint8_t *at) {
   return fail(d, IC_MALFORMED, at, ic_codec_explain(at, d->end));
 }
 
+outcome ic_decoder_look(ic_decoder *d) {
+  d->rounds = IC_VALUE_ROUND;
+  if (!ic_value_is_for_none(d->hooks)) return COMPLETE;
+  return fail(d, IC_GONE, d->item, ic_status_text(IC_GONE));
+}
+
+// Proves that the bytes are well-formed.
+static outcome check_all(ic_decoder *d, const uint8_t **at,
+                         ic_codec_sizes *sizes) {
+  *at = d->start;
+  ic_status status =
+      ic_codec_check(at, d->end, d->hooks ? d->hooks->killed : NULL, sizes);
+  if (status == IC_OK) return COMPLETE;
+  if (status == IC_MALFORMED) return ic_decoder_fail_codec(d, *at);
+  return status == IC_GONE ? ic_decoder_look(d) : ic_decoder_fail_memory(d);
+}
+
 outcome ic_decoder_fail_range(ic_decoder *d, const char *what) {
-  const uint8_t *at = d->start;
-  ic_status status = ic_codec_check(&at, d->end, NULL);
-  if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
-  if (status != IC_OK) return ic_decoder_fail_codec(d, at);
+  const uint8_t *at;
+  if (check_all(d, &at, NULL) == FAILED) return FAILED;
   if (at != d->end) return ic_decoder_fail_at(d, at, "bytes behind the item");
   return fail(d, IC_RANGE, d->item, what);
 }
@@ -131,9 +146,12 @@ outcome ic_decoder_check_number_key(ic_decoder *d, decode_frame *frame) {
 outcome ic_decoder_read_chunks(ic_decoder *d, ic_codec_kind kind) {
   ic_buffer *joined = &d->scratch->joined;
   joined->size = 0;
-  for (;;) {
+  for (size_t chunks = 1;; chunks++) {
     size_t size = 0;
     bool last;
+    if (chunks % IC_VALUE_ROUND == 0 && ic_decoder_look(d) == FAILED) {
+      return FAILED;
+    }
     if (ic_codec_read_chunk(&d->at, d->end, kind, &size, &last) != IC_OK) {
       return ic_decoder_fail_codec(d, d->item);
     }
@@ -148,12 +166,10 @@ outcome ic_decoder_read_chunks(ic_decoder *d, ic_codec_kind kind) {
 
 outcome ic_decoder_find_pairs(ic_decoder *d, size_t *pairs) {
   ic_codec_sizes *sizes = &d->scratch->sizes;
+  const uint8_t *at;
   if (d->maps == 0) {
-    const uint8_t *at = d->start;
     sizes->count = 0;
-    ic_status status = ic_codec_check(&at, d->end, sizes);
-    if (status == IC_MEMORY) return ic_decoder_fail_memory(d);
-    if (status != IC_OK) return ic_decoder_fail_codec(d, at);
+    if (check_all(d, &at, sizes) == FAILED) return FAILED;
   }
   *pairs = sizes->items[d->maps++];
   return COMPLETE;

@@ -47,6 +47,7 @@ typedef struct {
   bool tagged;           // behind a tag: an item must follow
   int marks;             // stack index of the marked values,
   bool has_marks;        // once there is one
+  uint32_t rounds;       // of read_root before the next look
   ic_known_keys *known;  // or NULL
   ic_status status;      // why it failed
 } ic_decoder;
@@ -69,6 +70,9 @@ outcome ic_decoder_fail_malformed(ic_decoder *d, const char *what);
 
 // What is at [at] is malformed.
 outcome ic_decoder_fail_at(ic_decoder *d, const uint8_t *at, const char *what);
+
+// COMPLETE, unless nobody wants the value any more.
+outcome ic_decoder_look(ic_decoder *d);
 
 // The item at [at] is not well-formed.
 outcome ic_decoder_fail_codec(ic_decoder *d, const uint8_t *at);

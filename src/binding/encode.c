@@ -62,8 +62,8 @@ static ic_status write_userdata(ic_encoder *e, int index) {
       e->hooks->encode_ref(e->hooks->context, e->L, index, e->out);
   if (status == IC_OK) return IC_OK;
   e->out->size = size;
-  return status == IC_MEMORY ? ic_encoder_fail_memory(e)
-                             : ic_encoder_fail_kind(e, index);
+  return status == IC_UNSENDABLE ? ic_encoder_fail_kind(e, index)
+                                 : ic_encoder_fail_memory(e);
 }
 
 // Writes the value at [index], of [type], which is no table.
@@ -97,15 +97,21 @@ static inline ic_status write_item(ic_encoder *e, int index, int type) {
 
 // --- The head of a table ---------------------------------------------------
 
+#define GIVEN_UP SIZE_MAX
+
 // Counts pairs from behind the key at the top, which is popped. [*keys_up_to]
-// becomes the largest key if all are positive integers, else 0.
-static size_t count_pairs(lua_State *L, int table, lua_Integer *keys_up_to) {
+// becomes the largest key if all are positive integers, else 0. GIVEN_UP: nobody
+// wants the bytes any more.
+static inline __attribute__((always_inline)) size_t count_pairs(
+    const ic_encoder *e, int table, lua_Integer *keys_up_to) {
+  lua_State *L = e->L;
   size_t count = 0;
   lua_Integer largest = 0;
   bool positive = true;
   while (lua_next(L, table)) {
     lua_pop(L, 1);
-    count++;
+    bool looks = ++count % IC_VALUE_ROUND == 0;
+    if (looks && ic_value_is_for_none(e->hooks)) return GIVEN_UP;
     if (!positive) continue;
     lua_Integer key = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
     positive = key > 0;
@@ -128,10 +134,11 @@ static ic_status write_count(ic_encoder *e, encode_frame *frame,
 // largest of them, are exactly 1..count.
 static ic_status begin_counted(ic_encoder *e, encode_frame *frame) {
   lua_State *L = e->L;
-  lua_Integer keys_up_to;
+  lua_Integer keys_up_to = 0;
   lua_settop(L, frame->table);
   lua_pushnil(L);
-  size_t count = count_pairs(L, frame->table, &keys_up_to);
+  size_t count = count_pairs(e, frame->table, &keys_up_to);
+  if (count == GIVEN_UP) return ic_encoder_fail_memory(e);
   bool array = (lua_Unsigned)keys_up_to == count;
   e->out->size = frame->head;
   frame->done = 0;
@@ -153,11 +160,18 @@ static inline bool is_integer(lua_State *L, int index, size_t integer) {
 }
 
 // True if the traversal goes on from key [i], with its value at the top, up to
-// [count] and ends there. Leaves the stack in any case.
-static bool goes_on(lua_State *L, int table, size_t i, size_t count) {
+// [count] and ends there. Leaves the stack in any case. Where it is given up, nobody
+// cares: it is counted then, which is given up, too.
+static bool goes_on(const ic_encoder *e, int table, size_t i, size_t count) {
+  lua_State *L = e->L;
+  size_t look = i + IC_VALUE_ROUND;
   lua_settop(L, table + 1);
   while (lua_next(L, table)) {
     if (++i > count || !is_integer(L, -2, i)) return false;
+    if (i == look) {
+      if (ic_value_is_for_none(e->hooks)) return false;
+      look += IC_VALUE_ROUND;
+    }
     lua_pop(L, 1);
   }
   return i == count;
@@ -172,6 +186,7 @@ static void make_room(ic_encoder *e, int table, size_t count) {
   bool is_number = lua_rawgeti(e->L, table, 1) == LUA_TNUMBER;
   if (is_number && !lua_isinteger(e->L, -1)) {
     (void)ic_buffer_reserve(e->out, count * IC_CODEC_HEAD_MAX);
+    ic_buffer_close(e->out);
   }
   lua_pop(e->L, 1);
 }
@@ -256,7 +271,7 @@ static bool write_sequence(ic_encoder *e, encode_frame *frame, size_t count,
     if (i > count || !is_integer(L, -2, i)) return false;
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE) {
-      bool holds = goes_on(L, table, i, count);
+      bool holds = goes_on(e, table, i, count);
       lua_settop(L, table);
       return holds;
     }
@@ -290,7 +305,8 @@ static ic_status correct_head(ic_encoder *e, const encode_frame *frame,
 static ic_status count_record(ic_encoder *e, encode_frame *frame) {
   lua_Integer unused;
   lua_pushvalue(e->L, -2);
-  size_t behind = count_pairs(e->L, frame->table, &unused);
+  size_t behind = count_pairs(e, frame->table, &unused);
+  if (behind == GIVEN_UP) return ic_encoder_fail_memory(e);
   frame->count = frame->done + 1 + behind;
   frame->stage = AT_KEY;
   return correct_head(e, frame, frame->count);
@@ -371,6 +387,14 @@ static ic_status begin_tracking(ic_encoder *e) {
   return ic_sharing_meet(e->scratch, address, root->head, &again);
 }
 
+// What is met again is only noted: no byte is written for it now.
+static ic_status leave_again(ic_encoder *e) {
+  bool looks = e->scratch->references.count % IC_VALUE_ROUND == 0;
+  if (looks && ic_value_is_for_none(e->hooks)) return ic_encoder_fail_memory(e);
+  lua_pop(e->L, 1);
+  return IC_OK;
+}
+
 // Writes the table at the top, which is inside another.
 static ic_status enter_table(ic_encoder *e) {
   if (!e->tracks && begin_tracking(e) != IC_OK)
@@ -380,9 +404,7 @@ static ic_status enter_table(ic_encoder *e) {
   if (ic_sharing_meet(e->scratch, address, e->out->size, &again) != IC_OK) {
     return ic_encoder_fail_memory(e);
   }
-  if (!again) return open_table(e);
-  lua_pop(e->L, 1);
-  return IC_OK;
+  return again ? leave_again(e) : open_table(e);
 }
 
 // Both go on with the innermost table up to the next table in it, or close it.

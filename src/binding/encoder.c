@@ -42,8 +42,9 @@ static void begin_text(const ic_encoder *e, size_t depth, ic_place *text) {
 }
 
 ic_status ic_encoder_fail_memory(const ic_encoder *e) {
-  strcpy(e->scratch->text, "not enough memory");
-  return IC_MEMORY;
+  ic_status status = ic_value_is_for_none(e->hooks) ? IC_GONE : IC_MEMORY;
+  strcpy(e->scratch->text, ic_status_text(status));
+  return status;
 }
 
 ic_status ic_encoder_fail_depth(const ic_encoder *e) {

@@ -41,7 +41,8 @@ static inline encode_frame *innermost(const ic_encoder *e) {
   return frame_at(e, e->depth - 1);
 }
 
-// All fail: the text, with the place of the value, is in the scratch.
+// All fail: the text, with the place of the value, is in the scratch. Where there is
+// no memory, or nobody who wants the bytes any more:
 ic_status ic_encoder_fail_memory(const ic_encoder *e);
 ic_status ic_encoder_fail_depth(const ic_encoder *e);
 

@@ -274,6 +274,7 @@ static ic_status describe_end(ic_lua_body *body, char **message) {
 ic_status ic_load_body(ic_body *base, char **message) {
   ic_lua_body *body = (ic_lua_body *)base;
   if (!body->L && load_alone(body) != IC_OK) return IC_MEMORY;
+  body->hooks.killed = &base->isolate->killed;
   ic_ending_set_limits(body);
   bool is_whole = ic_ending_run(body, run_load);
   if (!is_whole || ic_ending_name(body)) return describe_end(body, message);

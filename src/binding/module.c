@@ -193,7 +193,7 @@ static int encode(lua_State *L) {
   ic_buffer *encoded = &body->scratch.encoded;
   lua_pushlstring(L, (const char *)encoded->bytes, encoded->size);
   // One huge value must not cost the isolate that memory for good.
-  if (encoded->capacity > IC_VALUE_KEPT_BYTES) ic_buffer_fini(encoded);
+  if (ic_buffer_held(encoded) > IC_VALUE_KEPT_BYTES) ic_buffer_fini(encoded);
   return 1;
 }
 

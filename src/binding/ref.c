@@ -195,7 +195,8 @@ static void revive(void *context, lua_State *L) {
 }
 
 ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body) {
-  return (ic_value_hooks){body, encode_ref, revive};
+  return (ic_value_hooks){
+      .context = body, .encode_ref = encode_ref, .revive = revive};
 }
 
 // --- Messages ---------------------------------------------------------------
@@ -253,6 +254,7 @@ static ic_status encode(lua_State *L, ic_lua_body *body, int index,
   ic_message_parts parts = {0};
   ic_buffer_init(&buffer, sizeof(ic_message));
   buffer.most = ic_ending_room(body);
+  buffer.killed = body->hooks.killed;
   // The buffer is ours alone; nothing of this raises.
   ic_escape_forbid();
   ic_status status = encode_into(L, body, index, name, &buffer);
@@ -272,6 +274,7 @@ ic_status ic_lua_ref_encode_bytes(lua_State *L, ic_lua_body *body, int index) {
   ic_buffer *out = &body->scratch.encoded;
   out->size = 0;
   out->most = ic_ending_room(body);
+  out->killed = body->hooks.killed;
   ic_escape_forbid();
   ic_status status = encode_into(L, body, index, "message", out);
   if (body->refs.items) ic_ref_list_fini(&body->refs);
@@ -307,6 +310,8 @@ ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
 }
 
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text) {
+  ic_lua_body *body = ic_body_of(L);
+  if (ic_body_is_killed(body)) ic_body_give_up(body, L);
   lua_pushnil(L);
   lua_pushstring(L, text);
   lua_pushstring(L, ic_status_name(status));

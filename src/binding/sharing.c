@@ -160,6 +160,10 @@ static void insert_reference(inserter *to, size_t at, size_t number) {
   insert(to, at, bytes, (size_t)(behind - bytes));
 }
 
+static bool is_for_none(const ic_buffer *out) {
+  return out->killed && atomic_load_explicit(out->killed, memory_order_relaxed);
+}
+
 ic_status ic_sharing_insert_tags(ic_value_scratch *scratch, ic_buffer *out) {
   size_t references = scratch->references.count;
   if (references == 0) return IC_OK;
@@ -169,11 +173,13 @@ ic_status ic_sharing_insert_tags(ic_value_scratch *scratch, ic_buffer *out) {
   inserter to = {out, out->size, out->size + extra};
   for (size_t i = scratch->tables.count; i > 0; i--) {
     const visited_table *table = &tables_of(scratch)[i - 1];
+    if (i % IC_VALUE_ROUND == 0 && is_for_none(out)) return IC_GONE;
     if (table->number == UNSHARED) continue;
     // A reference at the same offset was met before the table: it comes first.
     for (; references > 0; references--) {
       const reference *last = &references_of(scratch)[references - 1];
       if (last->at <= table->at) break;
+      if (references % IC_VALUE_ROUND == 0 && is_for_none(out)) return IC_GONE;
       insert_reference(&to, last->at, tables_of(scratch)[last->table].number);
     }
     insert_mark(&to, table);

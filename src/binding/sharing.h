@@ -28,7 +28,7 @@ ic_status ic_sharing_meet(ic_value_scratch *scratch, const void *table,
 void ic_sharing_end(ic_value_scratch *scratch);
 
 // Inserts the tags into [out]. Time is linear in its size.
-// Errors: IC_MEMORY; [out] is as it was.
+// Errors: IC_MEMORY; IC_GONE - of its [killed]. Its bytes are of no use then.
 ic_status ic_sharing_insert_tags(ic_value_scratch *scratch, ic_buffer *out);
 
 #endif

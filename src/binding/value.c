@@ -36,7 +36,7 @@ size_t ic_value_scratch_bytes(const ic_value_scratch *scratch) {
   return scratch->encode_frames.bytes + scratch->tables.bytes +
          scratch->slots.bytes + scratch->references.bytes +
          scratch->decode_frames.bytes + scratch->buckets.bytes +
-         scratch->joined.capacity + scratch->encoded.capacity;
+         ic_buffer_held(&scratch->joined) + ic_buffer_held(&scratch->encoded);
 }
 
 void ic_value_scratch_reset(ic_value_scratch *scratch) {

@@ -24,12 +24,14 @@
 #define IC_VALUE_H
 
 #include <lua.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "core/buffer.h"
 #include "core/codec.h"
 #include "isolate_cluster.h"
 
-enum { IC_VALUE_TEXT_SIZE = 768 };
+enum { IC_VALUE_TEXT_SIZE = 720 };
 
 // Items of one size that grow; the type is their user's.
 typedef struct {
@@ -60,6 +62,10 @@ typedef struct {
 typedef struct {
   void *context;
 
+  // Of the isolate whose code calls, or NULL. Looked at again and again, as a value
+  // can be huge, and the code be condemned meanwhile.
+  const _Atomic(const char *) *killed;
+
   // Appends the item that stands for the userdata at [index] (absolute). It has
   // no tags 28 or 29.
   //
@@ -73,6 +79,14 @@ typedef struct {
   // Stack: [-1, +1], 16 free slots. May raise.
   void (*revive)(void *context, lua_State *L);
 } ic_value_hooks;
+
+// So many values are written or read between two looks, at most.
+enum { IC_VALUE_ROUND = 4096 };
+
+static inline bool ic_value_is_for_none(const ic_value_hooks *hooks) {
+  return hooks && hooks->killed &&
+         atomic_load_explicit(hooks->killed, memory_order_relaxed);
+}
 
 void ic_value_scratch_init(ic_value_scratch *scratch);
 void ic_value_scratch_fini(ic_value_scratch *scratch);
@@ -90,8 +104,8 @@ void ic_value_scratch_reset(ic_value_scratch *scratch);
 // sent".
 //
 // Stack:  [-1, +0]. Never raises, runs no Lua code.
-// Errors: IC_UNSENDABLE, IC_MEMORY - [out] has the size it had; text in the
-//         scratch.
+// Errors: IC_UNSENDABLE, IC_MEMORY, IC_GONE - [out] has the size it had; text in
+//         the scratch. IC_GONE: the caller's isolate is condemned.
 ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const char *name,
                           ic_buffer *out);
@@ -103,7 +117,7 @@ ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
 // Errors: IC_MALFORMED - not one well-formed item, or a map whose keys are nil,
 //         NaN or come twice, or a reference to what was not marked before.
 //         IC_RANGE - well-formed, but an integer of more than 64 signed bits,
-//         or deeper than IC_CODEC_DEPTH. IC_MEMORY. Text in the scratch.
+//         or deeper than IC_CODEC_DEPTH. IC_MEMORY, IC_GONE. Text in the scratch.
 ic_status ic_value_decode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const uint8_t *bytes,
                           size_t size);

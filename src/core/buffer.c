@@ -18,7 +18,7 @@ static void *block_of(const ic_buffer *buffer) {
 }
 
 static size_t block_bytes(const ic_buffer *buffer) {
-  return buffer->bytes ? buffer->headroom + buffer->capacity : 0;
+  return buffer->bytes ? buffer->headroom + ic_buffer_held(buffer) : 0;
 }
 
 void ic_buffer_fini(ic_buffer *buffer) {
@@ -40,8 +40,20 @@ void *ic_buffer_copy(const ic_buffer *buffer) {
   return copy;
 }
 
+// Opens [more] bytes behind those in use, if the block has as many.
+static void open_bytes(ic_buffer *buffer, size_t more) {
+  size_t held = ic_buffer_held(buffer);
+  size_t open = buffer->size + more;
+  buffer->capacity = open < held ? open : held;
+  buffer->behind = held - buffer->capacity;
+}
+
+void ic_buffer_close(ic_buffer *buffer) {
+  if (buffer->killed) open_bytes(buffer, IC_BUFFER_STEP);
+}
+
 // The first block is as large as what it is for; later ones double.
-ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
+static ic_status grow_block(ic_buffer *buffer, size_t more) {
   size_t in_use = buffer->headroom + buffer->size;
   if (more > SIZE_MAX / 2 - in_use) return IC_MEMORY;
   size_t old_bytes = block_bytes(buffer);
@@ -55,5 +67,21 @@ ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
   if (!block) return IC_MEMORY;
   buffer->bytes = block + buffer->headroom;
   buffer->capacity = wanted - buffer->headroom;
+  buffer->behind = 0;
+  return IC_OK;
+}
+
+static bool is_killed(const ic_buffer *buffer) {
+  return atomic_load_explicit(buffer->killed, memory_order_relaxed) != NULL;
+}
+
+ic_status ic_buffer_grow(ic_buffer *buffer, size_t more) {
+  if (!buffer->bytes || !buffer->killed) return grow_block(buffer, more);
+  if (is_killed(buffer)) return IC_GONE;
+  if (ic_buffer_held(buffer) - buffer->size < more) {
+    ic_status status = grow_block(buffer, more);
+    if (status != IC_OK) return status;
+  }
+  open_bytes(buffer, more > IC_BUFFER_STEP ? more : IC_BUFFER_STEP);
   return IC_OK;
 }

@@ -78,9 +78,9 @@ static ic_status read_rare_head(const uint8_t **at, const uint8_t *end,
   if (info >= 28 && info <= 30) return IC_MALFORMED;
   if ((size_t)(end - *at) - 1 < size) return IC_MALFORMED;
   uint64_t argument = size > 0 ? big_endian(*at + 1, size) : info;
-  ic_status status =
-      info == 31 ? indefinite_head((ic_codec_kind)(**at >> 5), out)
-                 : simple_or_double(info, argument, out);
+  ic_status status = info == 31
+                         ? indefinite_head((ic_codec_kind)(**at >> 5), out)
+                         : simple_or_double(info, argument, out);
   if (status == IC_OK) *at += 1 + size;
   return status;
 }
@@ -219,8 +219,10 @@ typedef struct {
   const uint8_t *at, *end;
   check_level *levels;  // levels[0] is the surroundings of the one item
   size_t count, capacity;
-  size_t maps;            // indefinite maps met
-  ic_codec_sizes *sizes;  // or NULL
+  size_t maps;                          // indefinite maps met
+  size_t heads;                         // read so far
+  const _Atomic(const char *) *killed;  // or NULL
+  ic_codec_sizes *sizes;                // or NULL
   check_level first[FIRST_LEVELS];
 } checker;
 
@@ -292,10 +294,18 @@ static ic_status skip_bytes(checker *c, uint64_t size) {
   return IC_OK;
 }
 
+// To be asked for each head.
+static bool is_given_up(checker *c) {
+  enum { HEADS_PER_LOOK = 4096 };
+  return ++c->heads % HEADS_PER_LOOK == 0 && c->killed &&
+         atomic_load_explicit(c->killed, memory_order_relaxed);
+}
+
 static ic_status skip_chunks(checker *c, ic_codec_kind kind) {
   for (;;) {
     size_t size = 0;
     bool last;
+    if (is_given_up(c)) return IC_GONE;
     ic_status status = ic_codec_read_chunk(&c->at, c->end, kind, &size, &last);
     if (status != IC_OK || last) return status;
     c->at += size;
@@ -322,6 +332,7 @@ static ic_status check_content(checker *c, const ic_codec_head *head) {
 
 static ic_status check_head(checker *c) {
   ic_codec_head head;
+  if (is_given_up(c)) return IC_GONE;
   ic_status status = ic_codec_read_head(&c->at, c->end, &head);
   if (status != IC_OK) return status;
   if (head.kind == IC_CODEC_BREAK) return close_level(c);
@@ -335,8 +346,10 @@ static ic_status check_head(checker *c) {
 }
 
 ic_status ic_codec_check(const uint8_t **at, const uint8_t *end,
+                         const _Atomic(const char *) *killed,
                          ic_codec_sizes *sizes) {
   checker c = {.at = *at, .end = end, .capacity = FIRST_LEVELS, .count = 1};
+  c.killed = killed;
   c.sizes = sizes;
   c.levels = c.first;
   c.first[0] = (check_level){.owed = 1, .map = NOT_A_MAP};

@@ -340,11 +340,13 @@ void ic_codec_sizes_fini(ic_codec_sizes *sizes);
 
 // Moves [*at] behind the one item that begins there, and proves that it is
 // well-formed. Time and memory are linear in its bytes; it does not recurse.
-// Appends to [sizes], unless that is NULL.
+// Appends to [sizes], unless that is NULL. Looks at [killed] now and then, unless
+// that is NULL: at the flag of the isolate whose code waits for it (isolate.h).
 //
 // Errors: IC_MALFORMED - [*at] is the head that is wrong, or [end].
-//         IC_MEMORY.
+//         IC_GONE - [killed]. IC_MEMORY.
 ic_status ic_codec_check(const uint8_t **at, const uint8_t *end,
+                         const _Atomic(const char *) *killed,
                          ic_codec_sizes *sizes);
 
 #endif

@@ -105,7 +105,8 @@ void ic_message_free(ic_message *message) {
 }
 
 size_t ic_message_bytes_apart(const ic_message *message) {
-  size_t built = message->builder ? message->builder->bytes.capacity : 0;
+  size_t built =
+      message->builder ? ic_buffer_held(&message->builder->bytes) : 0;
   return built + message->refs.capacity * sizeof *message->refs.items;
 }
 
