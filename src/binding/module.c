@@ -20,6 +20,7 @@
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
+#include "binding/spawning.h"
 #include "binding/turns.h"
 #include "binding/value_scratch.h"
 #include "core/outsiders.h"
@@ -290,6 +291,7 @@ static void push_core(lua_State *L, ic_lua_body *body) {
   ic_context_open(L);
   ic_lua_ref_open(L);
   ic_node_open(L);
+  ic_spawning_open(L);
   ic_sandbox_open(L);
   if (body->is_host) ic_simulation_open(L);
   lua_remove(L, -2);

@@ -11,7 +11,6 @@
 #include "binding/ref.h"
 #include "binding/sandbox.h"
 #include "binding/simulation.h"
-#include "core/escape.h"
 #include "core/path.h"
 #include "core/shutdown.h"
 
@@ -246,179 +245,6 @@ static int watch(lua_State *L) {
   return 0;
 }
 
-// --- Spawning ---------------------------------------------------------------
-
-// The copy of a string on the stack; NULL where there is none, or no memory.
-static char *copy_string(lua_State *L, int index) {
-  const char *text =
-      lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
-  return text ? strdup(text) : NULL;
-}
-
-static int write_bytes(lua_State *L, const void *bytes, size_t size,
-                       void *out) {
-  (void)L;
-  return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
-}
-
-// The bytes at [index]: a string; false for none; nil for the cluster's, which
-// is not meant for what is our own code. False: no memory.
-static bool read_sandbox(lua_State *L, int index, ic_entry_kind kind,
-                         ic_bytes *out) {
-  const ic_bytes *usual = &check_cluster(L)->sandbox;
-  if (lua_type(L, index) == LUA_TSTRING) {
-    size_t size;
-    const char *bytes = lua_tolstring(L, index, &size);
-    return ic_bytes_copy(bytes, size, out);
-  }
-  if (!lua_isnil(L, index) || !usual->data || kind == IC_ENTRY_SUPERVISOR) {
-    return true;
-  }
-  return ic_bytes_copy(usual->data, usual->size, out);
-}
-
-// The entry at [index], and behind it the search paths and the sandbox.
-// Never raises. Errors: IC_MEMORY; of a supervisor's plan also IC_UNSENDABLE,
-// whose text is in the body's scratch.
-static ic_status read_entry(lua_State *L, int index, ic_entry_kind kind,
-                            ic_entry *out) {
-  *out = (ic_entry){.kind = kind};
-  if (kind == IC_ENTRY_SUPERVISOR) {
-    ic_status status =
-        ic_lua_ref_encode(L, ic_body_of(L), index, "supervisor", &out->plan);
-    if (status != IC_OK) return status;
-  } else if (kind == IC_ENTRY_FUNCTION) {
-    ic_buffer code;
-    ic_buffer_init(&code, 0);
-    lua_pushvalue(L, index);
-    int failed = lua_dump(L, write_bytes, &code, 0);
-    lua_pop(L, 1);
-    out->size = code.size;
-    out->bytes = ic_buffer_copy(&code);
-    ic_buffer_fini(&code);
-    if (failed || !out->bytes) {
-      ic_entry_fini(out);
-      return IC_MEMORY;
-    }
-  } else {
-    out->bytes = copy_string(L, index);
-    if (!out->bytes) return IC_MEMORY;
-  }
-  if (!read_sandbox(L, index + 3, kind, &out->sandbox)) {
-    ic_entry_fini(out);
-    return IC_MEMORY;
-  }
-  out->package_path = copy_string(L, index + 1);
-  out->package_cpath = copy_string(L, index + 2);
-  return IC_OK;
-}
-
-// Of the library's table, even where the script has no global that names it.
-static void push_package_field(lua_State *L, const char *name) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    lua_getfield(L, -1, name);
-  } else {
-    lua_pushnil(L);
-  }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
-}
-
-static int push_spawn_failure(lua_State *L, ic_status status, const char *path,
-                              char *text) {
-  lua_pushnil(L);
-  if (text) {
-    lua_pushstring(L, text);
-    free(text);
-  } else if (status == IC_MEMORY) {
-    lua_pushliteral(L, "not enough memory, or no more threads");
-  } else if (status == IC_IN_USE) {
-    lua_pushfstring(L, "path in use: %s", path);
-  } else {
-    lua_pushstring(L, ic_status_text(status));
-  }
-  lua_pushstring(L, ic_status_name(status));
-  return 3;
-}
-
-// A sandboxed isolate has a limit of memory, and what it spawns no wider ones.
-static void confine_limits(const ic_lua_body *spawner, ic_limits *limits) {
-  if (spawner->is_confined) {
-    ic_limits_meet(limits, &spawner->base.isolate->limits);
-  }
-  if (limits->memory_bytes == 0) limits->memory_bytes = IC_SANDBOX_MEMORY_BYTES;
-}
-
-// spawn(handle, path | nil, kind, entry, properties | nil, request,
-//       isShared | nil, isSupervised | nil, sandbox | nil, limits | nil)
-//   -> ref | nil, message, code | false: the outcome comes as an event
-static int spawn(lua_State *L) {
-  static const char *const kinds[] = {"function", "source",     "file",
-                                      "module",   "supervisor", NULL};
-  ic_lua_body *body = ic_body_of(L);
-  ic_cluster *cluster = check_cluster(L);
-  const char *path = luaL_optstring(L, 2, NULL);
-  ic_entry_kind kind = (ic_entry_kind)luaL_checkoption(L, 3, NULL, kinds);
-  lua_Integer request = luaL_checkinteger(L, 6);
-  bool shared = lua_isnoneornil(L, 7) ? cluster->shared : lua_toboolean(L, 7);
-  bool supervised = lua_toboolean(L, 8);
-  if (!ic_reach_covers(&body->reach, path ? path : "/")) {
-    return ic_sandbox_deny(L, path ? path : "/");
-  }
-  luaL_argexpected(L, !body->is_confined || lua_isstring(L, 9), 9, "sandbox");
-  ic_limits limits = cluster->limits;
-  ic_limit_options_read(L, 10, &limits);
-  lua_settop(L, 9);
-  lua_replace(L, 7);
-  lua_settop(L, 7);
-  lua_pushvalue(L, 4);
-  lua_insert(L, 7);
-  push_package_field(L, "path");
-  push_package_field(L, "cpath");
-  lua_rotate(L, 8, 2);  // entry, path, cpath, sandbox
-  ic_start start = {.path = path,
-                    .load_later = kind == IC_ENTRY_MODULE,
-                    .shared = shared,
-                    .supervised = supervised,
-                    .limits = limits,
-                    .spawner = body->base.isolate,
-                    .family_most = body->is_confined ? body->family_most : 0,
-                    .request = (uint64_t)request};
-  // From here on nothing raises before all is handed over.
-  ic_status status = IC_OK;
-  if (!lua_isnil(L, 5)) {
-    status = ic_lua_ref_encode(L, body, 5, "properties", &start.properties);
-    ic_lua_ref_tell_askers(body, NULL);
-    if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
-  }
-  ic_entry entry;
-  ic_escape_forbid();  // the properties, the entry, then a whole body are in hand
-  status = read_entry(L, 7, kind, &entry);
-  if (entry.sandbox.data) confine_limits(body, &start.limits);
-  ic_lua_body *created = status == IC_OK ? ic_body_new(&entry) : NULL;
-  if (!created) {
-    ic_message_free(start.properties);
-    ic_escape_permit();
-    return status == IC_UNSENDABLE
-               ? ic_lua_ref_fail(L, status, body->scratch.text)
-               : fail(L, IC_MEMORY);
-  }
-  start.body = &created->base;
-  ic_isolate *isolate;
-  char *text = NULL;
-  status = ic_cluster_start(cluster, &start, &isolate, &text);
-  ic_escape_permit();
-  if (status != IC_OK) return push_spawn_failure(L, status, path, text);
-  if (!start.load_later) {
-    ic_lua_ref_push_counted(L, body, isolate);
-    return 1;
-  }
-  ic_isolate_release(isolate);
-  lua_pushboolean(L, 0);
-  return 1;
-}
-
 // --- The end, and the figures -----------------------------------------------
 
 // beginShutdown(handle, seconds) -> true | nil, message, code. Where no thread can be
@@ -525,7 +351,6 @@ void ic_node_open(lua_State *L) {
                                        {"listBusy", list_busy},
                                        {"version", version},
                                        {"watch", watch},
-                                       {"spawn", spawn},
                                        {"beginShutdown", begin_shutdown},
                                        {"liveIsolates", live_isolates},
                                        {"stats", stats},
