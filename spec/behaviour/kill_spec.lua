@@ -293,6 +293,23 @@ describe("a shutdown ends an isolate that", function()
     assert.matches("\nnothing left\n$", result.stdout)
   end)
 
+  it("has many programs, a C module, and finalizers that ask each", function()
+    local result = command.start(SCRIPT:format([[
+      require "lfs"
+      kept = {}
+      for i = 1, 20 do
+        kept[i] = io.popen("trap 'echo >>asked' TERM; echo; "
+          .. "while :; do sleep 1000 & wait; done")
+      end
+      for i = 1, 20 do kept[i]:read() end
+      ]] .. SAY .. [[ while true do end]])
+      .. [[print(io.open "asked" and "asked" or "not asked")]]
+      .. COUNT):finish()
+
+    assertStopped(result)
+    assert.matches("\nnot asked\nnothing left\n$", result.stdout)
+  end)
+
   for name in pairs(UNREACHABLE) do
     it(name, function()
       assertStopped(unreachable[name]:finish())

@@ -146,6 +146,15 @@ static void by_force_all_of_it_ends(void) {
   CHECK(is_left(descriptor));
 }
 
+static void it_is_ended_now_and_waited_for_later(void) {
+  int descriptor, status;
+  ic_program program = start_stubborn(&descriptor);
+  ic_program_end(program);
+  CHECK(is_left(descriptor));
+  ic_program_end(program);
+  CHECK(waitpid(program.id, &status, 0) == program.id && WIFSIGNALED(status));
+}
+
 static void a_program_gets_the_signal_of_a_broken_pipe(void) {
   ic_program program;
   int descriptor, status;
@@ -175,6 +184,7 @@ int main(void) {
   RUN(what_it_has_started_ends_with_it);
   RUN(and_so_does_what_that_has_started);
   RUN(by_force_all_of_it_ends);
+  RUN(it_is_ended_now_and_waited_for_later);
   RUN(a_program_gets_the_signal_of_a_broken_pipe);
   RUN(writing_to_one_that_has_ended_fails);
   return check_report("program");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "binding/ending.h"
+#include "binding/files.h"
 #include "binding/load.h"
 #include "binding/module.h"
 #include "binding/queue.h"
@@ -190,6 +191,7 @@ static void close_body(ic_body *base) {
     return;
   }
   bool is_killed = atomic_load(&base->isolate->killed) != NULL;
+  if (is_killed) ic_files_end_programs(body);  // or finalizers wait for each
   bool closes = !is_killed || body->has_foreign_code;
   if (!closes || ic_ending_run(body, close_state)) ic_ending_drop_state(body);
 }

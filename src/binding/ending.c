@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "binding/doing.h"
+#include "binding/files.h"
 #include "core/escape.h"
 #include "core/limits.h"
 
@@ -128,6 +129,7 @@ static void name_left(ic_lua_body *body) {
 void ic_ending_drop_state(ic_lua_body *body) {
   body->L = NULL;
   body->running = NULL;
+  ic_files_end_programs(body);
   ic_owned_release_all(&body->owned);
 }
 

@@ -32,6 +32,16 @@ static void release_file(ic_owned *owned) {
   free(opened);
 }
 
+void ic_files_end_programs(ic_lua_body *body) {
+  ic_owned *ring = &body->owned;
+  for (ic_owned *at = ring->next; at != ring; at = at->next) {
+    const open_file *opened = (open_file *)at;
+    if (at->release == release_file && !opened->close) {
+      ic_program_end(opened->program);
+    }
+  }
+}
+
 // Takes the note of the stream off the body's list; NULL: there is none.
 static open_file *take_note(lua_State *L, const luaL_Stream *stream) {
   ic_owned *ring = &ic_ending_body_of(L)->owned;

@@ -9,6 +9,10 @@
 
 #include "binding/body.h"
 
+// Ends all programs of the state by force, before each is waited for: that is sooner
+// over than one after the other. Their streams are left as they are.
+void ic_files_end_programs(ic_lua_body *body);
+
 // Replaces functions of the io library, which is open. Stack: [-0, +0]. Raises
 // memory errors.
 void ic_files_install(lua_State *L, ic_lua_body *body);

@@ -108,11 +108,15 @@ bool ic_program_wait(ic_program program, const _Atomic(const char *) *killed,
   return waited == program.id;
 }
 
-void ic_program_kill(ic_program program) {
-  int status;
+void ic_program_end(ic_program program) {
   ic_descendants all = {0};
   kill_all(&all, program);
+  ic_descendants_fini(&all);
+}
+
+void ic_program_kill(ic_program program) {
+  int status;
+  ic_program_end(program);
   while (waitpid(program.id, &status, 0) < 0 && errno == EINTR) {
   }
-  ic_descendants_fini(&all);
 }

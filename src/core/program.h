@@ -36,7 +36,11 @@ int ic_program_start(const char *command, ic_program_pipe pipe, ic_program *out,
 bool ic_program_wait(ic_program program, const _Atomic(const char *) *killed,
                      int *status);
 
-// Ends it by force, with what it has started, and waits for its end.
+// Ends it by force, with what it has started, and waits for nothing. It may have been
+// ended so before.
+void ic_program_end(ic_program program);
+
+// Likewise, and waits for its end.
 void ic_program_kill(ic_program program);
 
 #endif
