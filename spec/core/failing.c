@@ -50,6 +50,8 @@ static _Thread_local int calls_left;
 static _Atomic int all_calls_left = -1;  // below 0: not on, or past
 static _Atomic bool all_is_on, all_have_failed, all_from_there_on;
 
+static _Atomic bool no_thread_starts;
+
 static bool fails_everywhere(void) {
   if (!atomic_load(&all_is_on)) return false;
   int left = atomic_fetch_sub(&all_calls_left, 1);
@@ -63,6 +65,10 @@ void failing_everywhere(int n, bool from_there_on) {
   atomic_store(&all_have_failed, false);
   atomic_store(&all_calls_left, n);
   atomic_store(&all_is_on, true);
+}
+
+void failing_threads(bool can_start) {
+  atomic_store(&no_thread_starts, !can_start);
 }
 
 bool failing_everywhere_stop(void) {
@@ -120,7 +126,7 @@ void *__wrap_ic_block_resize(void *block, size_t old_size, size_t new_size) {
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument) {
-  if (fails()) return EAGAIN;
+  if (fails() || atomic_load(&no_thread_starts)) return EAGAIN;
   return __real_pthread_create(thread, attributes, run, argument);
 }
 

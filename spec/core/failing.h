@@ -24,6 +24,9 @@ bool failing_stop(void);
 // Likewise the calls of all threads; [from_there_on]: those behind it fail, too.
 void failing_everywhere(int n, bool from_there_on);
 
+// Whether threads can be started at all.
+void failing_threads(bool can_start);
+
 // Mappings, descriptors and FILEs of our own then fail, too.
 
 // No call fails any more; true if one did.

@@ -3,6 +3,7 @@
 #include "core/shutdown.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "failing.h"
@@ -46,6 +47,34 @@ static void one_that_spins_is_interrupted(void) {
   CHECK(tally_reaches(&play.starts, 1));
   CHECK(ic_cluster_shutdown(cluster, 1) == IC_TIMEOUT);
   CHECK(tally_count(&play.frees) == 1);
+  tear_down();
+}
+
+// Each ends a while behind the one before; all of it takes longer than a shutdown
+// waits where none ends.
+enum { IN_TURN = 8, TURN_MS = 100 };
+static _Atomic int turns_given;
+
+static bool body_ends_in_turn(test_script *script, const ic_message *message) {
+  (void)message;
+  int turn = atomic_fetch_add(&turns_given, 1);
+  while (!atomic_load(&script->interrupted))
+    usleep(1000);
+  tally_reaches(&script->frees, turn);
+  int64_t until_ns = ic_deadline_ns(TURN_MS);
+  while (ic_now_ns() < until_ns)
+    usleep(1000);  // interrupts end it
+  return true;
+}
+
+static void the_kill_goes_on_while_isolates_end(void) {
+  set_up();
+  play.on_message = body_ends_in_turn;
+  for (int i = 0; i < IN_TURN; i++)
+    ic_isolate_release(start("/a/"));
+  CHECK(tally_reaches(&play.starts, IN_TURN));
+  CHECK(ic_cluster_shutdown(cluster, 0) == IC_TIMEOUT);
+  CHECK(tally_count(&play.frees) == IN_TURN);
   tear_down();
 }
 
@@ -231,6 +260,7 @@ int main(void) {
   RUN(a_shutdown_asks_and_waits);
   RUN(one_that_ignores_it_is_killed);
   RUN(one_that_spins_is_interrupted);
+  RUN(the_kill_goes_on_while_isolates_end);
   RUN(one_that_sits_in_c_is_left_behind);
   RUN(a_load_that_outlasts_the_shutdown_is_refused);
   RUN(several_shutdowns_are_one);
