@@ -485,6 +485,59 @@ static void two_that_talk_do_not_starve_others(void) {
   tear_down();
 }
 
+// Turns that the talkers below have had, and the most of them that a guest waited.
+static _Atomic unsigned talked, waited_most;
+
+// Two that talk, in turns that are longer than a round: the slot is never empty.
+static bool pass_on_slowly(actor *self, uint64_t number) {
+  atomic_fetch_add(&talked, 1);
+  usleep(300);
+  send(self->peer, number);
+  return true;
+}
+
+// Likewise, and every tenth time a guest comes from elsewhere.
+static bool let_a_guest_in(actor *self, uint64_t number) {
+  ic_isolate *guest = actors[0].isolate;
+  if (++self->count % 10 == 0 && ic_mailbox_rouse(&guest->mailbox)) {
+    actors[0].wanted = atomic_load(&talked);
+    ic_worker_inject(pool, guest);
+  }
+  return pass_on_slowly(self, number);
+}
+
+static bool run_guest(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
+  actor *self = (actor *)base;
+  (void)deadline_ns;
+  ic_message_free_chain(chain);
+  unsigned waited = atomic_load(&talked) - (unsigned)self->wanted;
+  if (waited > atomic_load(&waited_most)) atomic_store(&waited_most, waited);
+  tally_add(&done);
+  return !atomic_load(&self->isolate->killed);
+}
+
+// Whatever the machine does, a guest waits for few turns: its own worker's next one
+// but one, or what a second worker has meanwhile, if the monitor has begun one.
+static void guests_do_not_wait_for_many_long_turns(void) {
+  enum { PAIRS = 5, GUESTS = 20, FEW = 12 };
+  ic_body_class class = actor_class;
+  class.run = run_guest;
+  set_up(1);
+  atomic_store(&talked, 0);
+  atomic_store(&waited_most, 0);
+  add(ignore)->base.class = &class;
+  for (int i = 0; i < PAIRS; i++)
+    pair(add(pass_on_slowly), add(pass_on_slowly));
+  actors[1].on_number = let_a_guest_in;
+  CHECK(send(&actors[0], 0));
+  CHECK(tally_reaches(&done, 1));
+  for (int i = 0; i < PAIRS; i++)
+    CHECK(send(&actors[1 + 2 * i], 0));
+  CHECK(tally_reaches(&done, 1 + GUESTS));
+  CHECK(atomic_load(&waited_most) <= FEW);
+  tear_down();
+}
+
 // --- Blocking ---------------------------------------------------------------
 
 static void others_go_on_beside(bool (*hold_up)(actor *, uint64_t), int count) {
@@ -832,6 +885,7 @@ int main(void) {
   RUN(what_is_woken_within_is_shared_out);
   RUN(the_flooded_do_not_starve_others);
   RUN(two_that_talk_do_not_starve_others);
+  RUN(guests_do_not_wait_for_many_long_turns);
   RUN(others_go_on_while_eight_block);
   RUN(others_go_on_while_some_compute);
   RUN(what_waits_behind_one_that_blocks_is_run_elsewhere);

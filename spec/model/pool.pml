@@ -270,8 +270,13 @@ inline run_isolate(w, i) {
 
 /* The looks of find_own and steal, as one step: what it finds, in whatever order
  * it looks. What others can put somewhere it may miss, as it looks at one place
- * after the other; not what only it puts somewhere. */
+ * after the other; not what only it puts somewhere. Any look may end a round. */
 inline look(w, i) {
+  if                            /* take_in_turn */
+  :: atomic { slot[w] != NOBODY -> previous = slot[w]; slot[w] = NOBODY };
+     put_own(w, previous)
+  :: true
+  fi;
   atomic {
     if
     :: slot[w] != NOBODY -> i = slot[w]; slot[w] = NOBODY

@@ -10,11 +10,12 @@
 #include "core/escape.h"
 
 enum {
-  SLOT_RUNS_MAX = 32,   // turns from the slot in a row, before the queue's
-  INJECTED_EVERY = 61,  // one look of so many is at the injected first
-  SPIN_ROUNDS = 2000,   // looks for work before a worker parks
-  STEAL_EVERY = 256     // of these, at the queues of others
+  MOST_LOOKS = 32,     // for work, of a round
+  SPIN_ROUNDS = 2000,  // looks for work before a worker parks
+  STEAL_EVERY = 256    // of these, at the queues of others
 };
+
+#define ROUND_NS (IC_NS_PER_MS / 10)  // with MOST_LOOKS or fewer
 
 static _Thread_local ic_worker *this_worker;
 
@@ -221,22 +222,43 @@ void ic_worker_give_away(ic_worker *self) {
   }
 }
 
+// What talks on this worker is to stay here, but not to keep all others waiting for
+// long. So the worker looks at its own first for a round, and a round has as many
+// looks as would have taken ROUND_NS in the one before: where turns are long, one. It
+// grows by no more than its double, as one short turn says little.
+static bool ends_round(ic_worker *self) {
+  if (++self->looks < self->most_looks) return false;
+  int64_t now_ns = ic_now_ns();
+  int64_t took_ns = now_ns - self->round_began_ns;
+  int64_t most = self->looks * ROUND_NS / (took_ns > 0 ? took_ns : 1);
+  if (most > 2 * self->looks) most = 2 * self->looks;
+  if (most > MOST_LOOKS) most = MOST_LOOKS;
+  self->most_looks = (unsigned)most;
+  self->looks = 0;
+  self->round_began_ns = now_ns;
+  return true;
+}
+
+// What is in the slot goes behind what is in the queue, and that and the injected
+// take turns.
+static ic_isolate *take_in_turn(ic_worker *self) {
+  ic_run_queue *queues[] = {&self->queue, &self->pool->injected};
+  if (ic_run_queue_is_empty(queues[0]) && ic_run_queue_is_empty(queues[1])) {
+    return NULL;
+  }
+  ic_isolate *isolate = take_slot(self);
+  if (isolate) ic_run_queue_put(&self->queue, isolate);
+  bool first = self->injected_first = !self->injected_first;
+  isolate = ic_run_queue_take(queues[first]);
+  return isolate ? isolate : ic_run_queue_take(queues[!first]);
+}
+
 static ic_isolate *find_own(ic_worker *self) {
-  ic_pool *pool = self->pool;
   ic_isolate *isolate = NULL;
-  if (++self->looks % INJECTED_EVERY == 0) {
-    isolate = ic_run_queue_take(&pool->injected);
-    if (isolate) return isolate;
-  }
-  if (self->slot_runs < SLOT_RUNS_MAX) isolate = take_slot(self);
-  if (isolate) {
-    self->slot_runs++;
-    return isolate;
-  }
-  self->slot_runs = 0;
-  isolate = ic_run_queue_take(&self->queue);
+  if (ends_round(self)) isolate = take_in_turn(self);
   if (!isolate) isolate = take_slot(self);
-  if (!isolate) isolate = ic_run_queue_take(&pool->injected);
+  if (!isolate) isolate = ic_run_queue_take(&self->queue);
+  if (!isolate) isolate = ic_run_queue_take(&self->pool->injected);
   return isolate;
 }
 

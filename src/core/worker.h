@@ -25,8 +25,11 @@ struct ic_worker {
   ic_run_queue queue;
   _Atomic uint64_t turns;      // odd while it runs an isolate
   _Atomic(ic_isolate *) runs;  // which one; or that it is abandoned
-  unsigned slot_runs;          // its own: turns from the slot in a row
-  unsigned looks;              // its own: for work
+  // Its own: see ends_round.
+  unsigned looks;       // for work, in this round
+  unsigned most_looks;  // of a round
+  bool injected_first;  // at the end of this round
+  int64_t round_began_ns;
   ic_parker parker;
   ic_thread thread;
   void *alternate_stack;  // its thread's
