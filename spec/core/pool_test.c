@@ -572,6 +572,53 @@ static void what_waits_behind_one_that_blocks_is_run_elsewhere(void) {
   tear_down();
 }
 
+// With one more worker at each look, that would take as many ticks.
+static void many_that_block_are_found_in_a_few_looks(void) {
+  enum { BLOCKERS = 60, TICK_MS = 50 };
+  set_up(1);
+  atomic_store(&pool->tick_ms, TICK_MS);
+  int64_t begun_ns = ic_now_ns();
+  for (int i = 0; i < BLOCKERS; i++)
+    CHECK(send(add(block), 0));
+  CHECK(send(add(say_done), 0));
+  CHECK(tally_reaches(&done, 1));
+  CHECK(ic_now_ns() - begun_ns < BLOCKERS * TICK_MS * IC_NS_PER_MS);
+  tear_down();
+}
+
+static _Atomic bool computed;
+
+static bool compute_without_a_lock(actor *self, uint64_t number) {
+  (void)self, (void)number;
+  while (!atomic_load(&computed))
+    ic_thread_relax();
+  return true;
+}
+
+static size_t count_workers(void) {
+  ic_mutex_lock(&pool->mutex);
+  size_t count = pool->worker_count;
+  ic_mutex_unlock(&pool->mutex);
+  return count;
+}
+
+// They would take each other's cores, and that of who is to stop them.
+static void those_that_compute_are_relieved_one_a_look(void) {
+  enum { BUSY = 30, TICK_MS = 20, LOOKS = 8 };
+  set_up(1);
+  atomic_store(&pool->tick_ms, TICK_MS);
+  atomic_store(&computed, false);
+  int64_t begun_ns = ic_now_ns();
+  for (int i = 0; i < BUSY; i++)
+    CHECK(send(add(compute_without_a_lock), 0));
+  usleep(LOOKS * TICK_MS * 1000);
+  size_t count = count_workers();
+  int64_t ticks = (ic_now_ns() - begun_ns) / (TICK_MS * IC_NS_PER_MS);
+  CHECK((int64_t)count <= ticks + 2);
+  atomic_store(&computed, true);
+  tear_down();
+}
+
 // The monitor sleeps by then, and is needed at once.
 static void the_monitor_wakes_with_the_first_message(void) {
   for (int round = 0; round < 2; round++) {
@@ -889,6 +936,8 @@ int main(void) {
   RUN(others_go_on_while_eight_block);
   RUN(others_go_on_while_some_compute);
   RUN(what_waits_behind_one_that_blocks_is_run_elsewhere);
+  RUN(many_that_block_are_found_in_a_few_looks);
+  RUN(those_that_compute_are_relieved_one_a_look);
   RUN(the_monitor_wakes_with_the_first_message);
   RUN(what_an_alarm_woke_may_block_too);
   RUN(alarms_ring_for_many);

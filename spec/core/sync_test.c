@@ -121,6 +121,46 @@ static void a_thread_runs_with_its_argument(void) {
   CHECK(!ic_thread_is_self(noted));
 }
 
+typedef struct {
+  _Atomic int id;
+  _Atomic bool is_to_park;
+  ic_parker parker;
+} watched;
+
+static void *spin_then_park(void *argument) {
+  watched *self = argument;
+  atomic_store(&self->id, ic_thread_id());
+  while (!atomic_load(&self->is_to_park))
+    ic_thread_relax();
+  ic_parker_park(&self->parker, IC_NEVER);
+  return NULL;
+}
+
+static bool comes_to_be_blocked(int id) {
+  int64_t deadline_ns = ic_deadline_ns(20000);
+  while (!ic_thread_is_blocked(id) && ic_now_ns() < deadline_ns)
+    ic_thread_give_way();
+  return ic_thread_is_blocked(id);
+}
+
+static void a_thread_is_blocked_only_where_it_sleeps(void) {
+  watched self = {0};
+  ic_thread thread;
+  ic_parker_init(&self.parker);
+  CHECK(ic_thread_start(&thread, IC_SMALL_STACK_BYTES, spin_then_park, &self) ==
+        IC_OK);
+  while (atomic_load(&self.id) == 0)
+    ic_thread_give_way();
+  bool spinner_is = ic_thread_is_blocked(atomic_load(&self.id));
+  atomic_store(&self.is_to_park, true);
+  bool sleeper_is = comes_to_be_blocked(atomic_load(&self.id));
+  ic_parker_unpark(&self.parker);
+  ic_thread_join(thread);
+  CHECK(!spinner_is && sleeper_is);
+  CHECK(!ic_thread_is_blocked(ic_thread_id()));
+  CHECK(!ic_thread_is_blocked(0));
+}
+
 static void no_more_threads_is_no_memory(void) {
   ic_thread thread, noted;
   failing_at(0);
@@ -199,6 +239,7 @@ int main(void) {
   RUN(each_unpark_wakes);
   RUN(a_condition_is_waited_for_until_the_deadline);
   RUN(a_thread_runs_with_its_argument);
+  RUN(a_thread_is_blocked_only_where_it_sleeps);
   RUN(no_more_threads_is_no_memory);
   RUN(an_interrupt_reaches_a_thread_that_spins);
   RUN(a_thread_interrupts_itself);

@@ -94,34 +94,37 @@ inline rouse_monitor() {
 #endif
 }
 
-/* ic_worker_wake_one. Where there are no more threads in the model, none can be
- * started. */
+/* wake. Where there are no more threads in the model, none can be started. */
+inline wake(most_able) {
+  atomic {                      /* with the pool's mutex held */
+    woken = NOBODY;
+    if
+    :: is_idle[0] -> woken = 0
+    :: is_idle[1] -> woken = 1
+    :: else ->
+       if
+       :: able < most_able && !exists[0] -> exists[0] = true; worker_count++
+       :: able < most_able && !exists[1] -> exists[1] = true; worker_count++
+       :: else
+       fi
+    fi;
+    if
+    :: woken != NOBODY -> is_idle[woken] = false; idle_count--
+    :: else
+    fi
+  };
+  if
+  :: woken != NOBODY -> unparked[woken] = true    /* ic_parker_unpark */
+  :: else
+  fi;
+  rouse_monitor()
+}
+
+/* ic_worker_wake_one */
 inline wake_one() {
   if
   :: spinning
-  :: !spinning ->
-     atomic {                    /* with the pool's mutex held */
-       woken = NOBODY;
-       if
-       :: is_idle[0] -> woken = 0
-       :: is_idle[1] -> woken = 1
-       :: else ->
-          if
-          :: able < wanted && !exists[0] -> exists[0] = true; worker_count++
-          :: able < wanted && !exists[1] -> exists[1] = true; worker_count++
-          :: else
-          fi
-       fi;
-       if
-       :: woken != NOBODY -> is_idle[woken] = false; idle_count--
-       :: else
-       fi
-     };
-     if
-     :: woken != NOBODY -> unparked[woken] = true    /* ic_parker_unpark */
-     :: else
-     fi;
-     rouse_monitor()
+  :: !spinning -> wake(wanted)
   fi
 }
 
@@ -455,7 +458,11 @@ inline watch(w) {
     :: exists[w] && !stuck[w] -> stuck[w] = true; stuck_count++
     :: else
     fi
-  }
+  };
+  if                            /* ic_worker_wake_more, where it is blocked */
+  :: len(injected) > 0 -> wake(WORKERS)
+  :: true
+  fi
 #endif
 }
 

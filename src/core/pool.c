@@ -7,6 +7,7 @@
 #include "core/monitor.h"
 
 enum {
+  TICK_MS = 2,
   SPARE_MS = 10000,    // of a worker more than wanted, idle: then it ends
   STOP_GRACE_MS = 500  // abandoned while queued, and now sits in its end
 };
@@ -16,6 +17,7 @@ ic_status ic_pool_new(size_t threads, ic_pool **out) {
   if (!pool) return IC_MEMORY;
   pool->wanted = threads;
   pool->spare_ms = SPARE_MS;
+  atomic_init(&pool->tick_ms, TICK_MS);
   atomic_init(&pool->users, 1);
   atomic_init(&pool->lacks_workers, true);
   ic_run_queue_init(&pool->injected);

@@ -85,35 +85,17 @@ static const char *name_of_call(long number) {
   }
 }
 
-// The first bytes of a file that the system keeps for a thread; false: none.
-static bool read_of_thread(int id, const char *name, char *out, size_t size) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/self/task/%d/%s", id, name);
-  FILE *file = fopen(path, "re");
-  if (!file) return false;
-  bool got = fgets(out, (int)size, file) != NULL;
-  fclose(file);
-  return got;
-}
-
 // For how long the thread has had a core; -1: the system does not say.
 static int64_t time_of_thread(int id) {
   char line[64];
-  if (!read_of_thread(id, "schedstat", line, sizeof line)) return -1;
+  if (!ic_thread_read_file(id, "schedstat", line, sizeof line)) return -1;
   return strtoll(line, NULL, 10);
-}
-
-// Whether the thread sleeps in the system.
-static bool is_blocked(int thread_id) {
-  char line[256];
-  if (!read_of_thread(thread_id, "stat", line, sizeof line)) return false;
-  const char *name_end = strrchr(line, ')');
-  return name_end && (name_end[2] == 'S' || name_end[2] == 'D');
 }
 
 static const char *find_call(int thread_id) {
   char line[64];
-  if (!read_of_thread(thread_id, "syscall", line, sizeof line)) return NULL;
+  if (!ic_thread_read_file(thread_id, "syscall", line, sizeof line))
+    return NULL;
   char *end;
   long number = strtol(line, &end, 10);
   return end == line ? NULL : name_of_call(number);
@@ -197,7 +179,7 @@ static void report(ic_sentry *sentry, const finding *found) {
   int thread_id = atomic_load(&found->isolate->post.thread_id);
   if (!found->in_turn) {
     ask_waiting(found);
-  } else if (is_blocked(thread_id)) {
+  } else if (ic_thread_is_blocked(thread_id)) {
     tell_blocked(sentry, found, thread_id);
   } else {
     tell_busy(sentry, found, thread_id);

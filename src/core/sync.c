@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -220,6 +221,26 @@ int ic_thread_id(void) {
   static _Thread_local int id;
   if (id == 0) id = (int)gettid();
   return id;
+}
+
+bool ic_thread_read_file(int id, const char *name, char *out, size_t size) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/task/%d/%s", id, name);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  ssize_t got = read(file, out, size - 1);
+  close(file);
+  if (got <= 0) return false;
+  out[got] = 0;
+  return true;
+}
+
+// The state stands behind the name, which may hold anything.
+bool ic_thread_is_blocked(int id) {
+  char line[64];
+  if (!ic_thread_read_file(id, "stat", line, sizeof line)) return false;
+  const char *name_end = strrchr(line, ')');
+  return name_end && (name_end[2] == 'S' || name_end[2] == 'D');
 }
 
 void ic_thread_detach_self(void) {

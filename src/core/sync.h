@@ -110,6 +110,13 @@ void ic_thread_detach_self(void);
 // The system's number of the calling thread.
 int ic_thread_id(void);
 
+// The first bytes of a file that the system keeps for the thread [id] of this process,
+// as a string; false: none.
+bool ic_thread_read_file(int id, const char *name, char *out, size_t size);
+
+// Whether that thread sleeps in the system. One that waits for a core does not.
+bool ic_thread_is_blocked(int id);
+
 // How many threads can run at once: the cores that this process may use.
 size_t ic_thread_cores(void);
 

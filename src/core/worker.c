@@ -150,17 +150,14 @@ static void rouse_monitor(ic_pool *pool) {
   }
 }
 
-// A worker that spins looks at everything once it has stopped, so nobody else
-// has to.
-void ic_worker_wake_one(ic_pool *pool) {
-  if (atomic_load(&pool->spinning) > 0) return;
+// Wakes one that is idle, or else starts one, if fewer than [able] are able.
+static void wake(ic_pool *pool, size_t able) {
   ic_mutex_lock(&pool->mutex);
   ic_worker *idle = pool->idle;
   if (idle) {
     leave_idle_locked(idle);
     hold(idle);
-  } else if (able_locked(pool) < pool->wanted &&
-             !atomic_load(&pool->stopping)) {
+  } else if (able_locked(pool) < able && !atomic_load(&pool->stopping)) {
     start_worker_locked(pool);
   }
   ic_mutex_unlock(&pool->mutex);
@@ -169,6 +166,20 @@ void ic_worker_wake_one(ic_pool *pool) {
     release(idle);
   }
   rouse_monitor(pool);
+}
+
+// A worker that spins looks at everything once it has stopped, so nobody else
+// has to.
+void ic_worker_wake_one(ic_pool *pool) {
+  if (atomic_load(&pool->spinning) > 0) return;
+  wake(pool, pool->wanted);
+}
+
+void ic_worker_wake_more(ic_pool *pool, size_t count) {
+  size_t waiting = atomic_load(&pool->injected.count);
+  if (count > waiting) count = waiting;
+  for (size_t i = 0; i < count; i++)
+    wake(pool, SIZE_MAX);
 }
 
 static void wake_if_idle(ic_pool *pool) {
@@ -495,6 +506,7 @@ static void *run_worker(void *argument) {
   ic_escape_begin_thread(alternate_stack, IC_THREAD_STACK_BYTES);
   this_worker = self;
   ic_thread_prepare_signals();
+  atomic_store(&self->thread_id, ic_thread_id());
   for (;;) {
     ic_isolate *isolate = find_work(self);
     if (!isolate) {

@@ -32,6 +32,7 @@ struct ic_worker {
   int64_t round_began_ns;
   ic_parker parker;
   ic_thread thread;
+  _Atomic int thread_id;  // 0: not known yet
   void *alternate_stack;  // its thread's
   // Guard: the pool's mutex.
   ic_worker *next;
@@ -40,12 +41,14 @@ struct ic_worker {
   _Atomic bool stuck;   // written with the mutex held
   uint64_t seen_turns;  // the monitor's
   unsigned seen_ticks;  // the monitor's
+  size_t suspect;       // the monitor's: its number among them, from 1 on
 };
 
 struct ic_pool {
-  size_t wanted;           // workers that are not stuck
-  int64_t spare_ms;        // a worker more than wanted ends after so long
-  _Atomic uint32_t users;  // its owner, and who is in ic_worker_inject
+  size_t wanted;            // workers that are not stuck
+  int64_t spare_ms;         // a worker more than wanted ends after so long
+  _Atomic int64_t tick_ms;  // between the monitor's looks, while any is awake
+  _Atomic uint32_t users;   // its owner, and who is in ic_worker_inject
   ic_run_queue injected;
   ic_alarms alarms;
   _Atomic uint32_t spinning;  // a worker looks for work before it parks
@@ -76,6 +79,10 @@ void ic_worker_release_pool(ic_pool *pool);
 // Makes one more worker look for work, if there is one that does not, or if one
 // is missing.
 void ic_worker_wake_one(ic_pool *pool);
+
+// Makes so many more look for work, if there is as much, though as many workers as
+// are wanted do.
+void ic_worker_wake_more(ic_pool *pool, size_t count);
 
 // [isolate] was asleep, and is queued from now on: where all workers look; or
 // where the calling thread is a worker, there.
