@@ -587,9 +587,11 @@ static void many_that_block_are_found_in_a_few_looks(void) {
 }
 
 static _Atomic bool computed;
+static _Atomic int computing, computing_at_visit;
 
 static bool compute_without_a_lock(actor *self, uint64_t number) {
   (void)self, (void)number;
+  atomic_fetch_add(&computing, 1);
   while (!atomic_load(&computed))
     ic_thread_relax();
   return true;
@@ -616,6 +618,36 @@ static void those_that_compute_are_relieved_one_a_look(void) {
   int64_t ticks = (ic_now_ns() - begun_ns) / (TICK_MS * IC_NS_PER_MS);
   CHECK((int64_t)count <= ticks + 2);
   atomic_store(&computed, true);
+  tear_down();
+}
+
+static bool visit(actor *self, uint64_t number) {
+  atomic_store(&computing_at_visit, atomic_load(&computing));
+  return say_done(self, number);
+}
+
+// Of those, one may have been about to be taken already, and one has its share.
+static void who_has_short_turns_does_not_wait_for_many_that_compute(void) {
+  enum { BUSY = 30, TICK_MS = 10, VISITS = 5, FEW = 4 };
+  set_up(1);
+  atomic_store(&pool->tick_ms, TICK_MS);
+  atomic_store(&computed, false);
+  atomic_store(&computing, 0);
+  actor *visitor = add(visit);
+  CHECK(send(visitor, 0));
+  CHECK(tally_reaches(&done, 1));
+  for (int i = 0; i < BUSY; i++)
+    CHECK(send(add(compute_without_a_lock), 0));
+  int most = 0;
+  for (int i = 1; i <= VISITS; i++) {
+    CHECK(send(visitor, 0));
+    int before = atomic_load(&computing);
+    CHECK(tally_reaches(&done, 1 + i));
+    int waited = atomic_load(&computing_at_visit) - before;
+    if (waited > most) most = waited;
+  }
+  atomic_store(&computed, true);
+  CHECK(most <= FEW);
   tear_down();
 }
 
@@ -938,6 +970,7 @@ int main(void) {
   RUN(what_waits_behind_one_that_blocks_is_run_elsewhere);
   RUN(many_that_block_are_found_in_a_few_looks);
   RUN(those_that_compute_are_relieved_one_a_look);
+  RUN(who_has_short_turns_does_not_wait_for_many_that_compute);
   RUN(the_monitor_wakes_with_the_first_message);
   RUN(what_an_alarm_woke_may_block_too);
   RUN(alarms_ring_for_many);

@@ -1,4 +1,4 @@
-// run_queue_test.c - first in, first out; each isolate is taken once.
+// run_queue_test.c - first in, first out of each kind; each is taken once.
 
 #include "core/run_queue.h"
 
@@ -33,6 +33,30 @@ static void gives_in_the_order_of_putting(void) {
     CHECK(ic_run_queue_is_empty(&queue) && !ic_run_queue_take(&queue));
   }
 
+  free_isolates();
+  ic_run_queue_fini(&queue);
+}
+
+static void the_trusted_go_first_and_leave_a_share_to_others(void) {
+  enum { EACH = 8 };
+  ic_run_queue queue;
+  ic_run_queue_init(&queue);
+  make_isolates();
+  for (int i = 0; i < 2 * EACH; i++) {
+    isolates[i]->trust = i >= EACH;
+    ic_run_queue_put(&queue, isolates[i]);
+  }
+
+  int next[] = {0, EACH};
+  int early = 0;
+  for (int i = 0; i < 2 * EACH; i++) {
+    ic_isolate *isolate = ic_run_queue_take(&queue);
+    CHECK(isolate && isolate == isolates[next[isolate->trust]++]);
+    if (i < EACH && isolate->trust == 0) early++;
+  }
+
+  CHECK(early == EACH / 4);
+  CHECK(ic_run_queue_is_empty(&queue) && !ic_run_queue_take(&queue));
   free_isolates();
   ic_run_queue_fini(&queue);
 }
@@ -77,6 +101,7 @@ static void each_is_taken_once_by_many_threads(void) {
 
 int main(void) {
   RUN(gives_in_the_order_of_putting);
+  RUN(the_trusted_go_first_and_leave_a_share_to_others);
   RUN(each_is_taken_once_by_many_threads);
   return check_report("run_queue");
 }

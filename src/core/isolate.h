@@ -160,6 +160,7 @@ struct ic_isolate {
   ic_simulator *simulator;  // its own, or NULL; a host's: whose driver it is
   ic_limits limits;         // written once
   bool has_begun;  // the thread's that runs it: the first message is handled
+  uint8_t trust;   // likewise: of a pool's, see run_queue.h
   bool hot;        // the reader's: its last wait was a short one
 
   // What senders write to is in a cache line of its own, so that they don't slow

@@ -1,4 +1,8 @@
-// run_queue.h - isolates of the pool that are queued, first in, first out.
+// run_queue.h - isolates of the pool that are queued.
+//
+// Those that are trusted ([trust] is not 0), as they have had short turns, go first as
+// a rule, so that they don't wait behind dozens that block or compute; every fourth
+// time the others do, or they might wait for ever. Of each kind: first in, first out.
 //
 // Threads: any. Memory: an isolate is in one queue at most, and not counted.
 
@@ -9,9 +13,11 @@
 
 typedef struct {
   ic_mutex mutex;
-  ic_isolate *first;     // guard: mutex; linked by next_runnable
-  ic_isolate *last;      // guard: mutex
-  _Atomic size_t count;  // written with the mutex held
+  // Guard: mutex. Two lists, linked by next_runnable; [1]: the trusted.
+  ic_isolate *first[2];
+  ic_isolate *last[2];
+  unsigned takes;
+  _Atomic size_t count;  // of both; written with the mutex held
 } ic_run_queue;
 
 void ic_run_queue_init(ic_run_queue *queue);

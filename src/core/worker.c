@@ -12,7 +12,9 @@
 enum {
   MOST_LOOKS = 32,     // for work, of a round
   SPIN_ROUNDS = 2000,  // looks for work before a worker parks
-  STEAL_EVERY = 256    // of these, at the queues of others
+  STEAL_EVERY = 256,   // of these, at the queues of others
+  TRUST = 2            // so many long turns in a row end it: one may have
+                       // waited for a core
 };
 
 #define ROUND_NS (IC_NS_PER_MS / 10)  // with MOST_LOOKS or fewer
@@ -466,6 +468,15 @@ void ic_worker_end_isolate(ic_pool *pool, ic_isolate *isolate) {
   isolate->finish(isolate);
 }
 
+// Whether the turn that is over was long, says how the isolate is queued next.
+static void learn(const ic_worker *self, ic_isolate *isolate) {
+  if (atomic_load_explicit(&self->stuck, memory_order_relaxed)) {
+    if (isolate->trust > 0) isolate->trust--;
+  } else if (isolate->trust < TRUST) {
+    isolate->trust = TRUST;
+  }
+}
+
 // Runs the isolate; false if the pool has abandoned this worker meanwhile.
 static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   int64_t deadline_ns;
@@ -485,6 +496,7 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
     return leave_isolate(self, NULL);
   }
   ic_turn_enter(NULL);
+  learn(self, isolate);
   if (leave_isolate(self, settling(isolate))) {
     settle(self, isolate, outcome, deadline_ns);
     return true;
