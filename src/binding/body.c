@@ -40,7 +40,8 @@ void ic_body_pay_sender(ic_lua_body *body) {
 }
 
 // Takes the sender's user over from the message: those of one sender in a row
-// are released at once, at the end of the turn at the latest.
+// are released at once, before the isolate falls asleep at the latest: who has just
+// been answered is changing the same line of the cache.
 static void owe_sender(ic_lua_body *body, ic_message *message) {
   ic_isolate *sender = message->sender;
   if (!sender) return;
@@ -162,6 +163,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   ic_lua_body *body = (ic_lua_body *)base;
   body->was_waiting = body->is_waiting;
   ic_request_wake(body);
+  body->only_asks = false;
   ic_queue_put(body, chain);
   if (!ic_ending_run(body, ic_turns_run)) return false;
   // Looked at once: it can come at any moment, and an end has a reason.
@@ -169,6 +171,12 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   bool has_more = ic_queue_has_more(body);
   *deadline_ns = has_more ? 0 : ic_body_next_deadline(body);
   return true;
+}
+
+static void rest(ic_body *base) {
+  ic_lua_body *body = (ic_lua_body *)base;
+  ic_body_pay_sender(body);
+  if (body->only_asks) ic_request_settle(body);
 }
 
 // Finalizers run in no order that scripts know, so each of them finds all that it
@@ -257,6 +265,7 @@ static void free_body(ic_body *base) {
 ic_lua_body *ic_body_new_in(ic_arena *arena) {
   static const ic_body_class class = {.load = ic_load_body,
                                       .run = run,
+                                      .rest = rest,
                                       .interrupt = ic_body_interrupt,
                                       .free = free_body,
                                       .close = close_body,

@@ -113,6 +113,7 @@ typedef struct ic_lua_body {
   bool is_host;
   bool handler_wants_message;
   bool timers_had_turn;  // timers that are always due wait for the next turn
+  bool only_asks;        // nothing but answers can call the code: see request.h
   bool is_waiting;       // has a record in core/wait.h
   bool was_waiting;      // up to this turn
   bool is_starting;      // the entry has neither returned nor waited yet

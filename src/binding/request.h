@@ -40,8 +40,8 @@ bool ic_request_expire(ic_lua_body *body, lua_State *L);
 // Whether a request waits that can still go on.
 bool ic_request_any(ic_lua_body *body, lua_State *L);
 
-// The isolate is about to sleep: notes whether it can only wait for an answer, and
-// looks for a deadlock.
+// The isolate is about to sleep, and nobody listens for messages there: notes whether
+// it can only wait for an answer, and looks for a deadlock.
 void ic_request_settle(ic_lua_body *body);
 
 // It is awake again.

@@ -301,8 +301,6 @@ static void end_turn(ic_lua_body *body, lua_State *L, lua_State *co,
     status = resume_dispatcher(body, L, co);
   }
   lua_settop(L, top);
-  // The words for an end by force name the sender.
-  if (!ic_body_is_killed(body)) ic_body_pay_sender(body);
 }
 
 void ic_turns_take(ic_lua_body *body, lua_State *L) {
@@ -311,6 +309,7 @@ void ic_turns_take(ic_lua_body *body, lua_State *L) {
   if (!body->stopping && !ic_body_is_killed(body)) {
     end_turn(body, L, NULL, LUA_OK);
   }
+  ic_body_pay_sender(body);
 }
 
 // --- An isolate's turns -------------------------------------------------------
@@ -318,9 +317,8 @@ void ic_turns_take(ic_lua_body *body, lua_State *L) {
 // Whether something is there that will call the isolate's code. Raises nothing.
 static bool lives_on(ic_lua_body *body, lua_State *L) {
   if (ic_queue_has_handler(body) || body->queue) return true;
-  if (!ic_request_any(body, L)) return false;
-  ic_request_settle(body);
-  return true;
+  body->only_asks = ic_request_any(body, L);
+  return body->only_asks;
 }
 
 // Ends an isolate whose code nothing can call any more.
@@ -377,9 +375,7 @@ void ic_turns_run(ic_lua_body *body) {
   if (self.co) self.status = resume_dispatcher(body, body->L, self.co);
   bool is_over = self.co && self.status == LUA_OK && !body->stopping &&
                  !body->is_over_memory;
-  if (is_over && !ic_body_is_killed(body) && lives_on(body, body->L)) {
-    ic_body_pay_sender(body);
-  } else {
+  if (!is_over || ic_body_is_killed(body) || !lives_on(body, body->L)) {
     end_turn_protected(&self);
   }
   body->running = NULL;

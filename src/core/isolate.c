@@ -48,7 +48,6 @@ ic_status ic_isolate_new(const char *path, ic_isolate **out) {
   ic_mailbox_init(&isolate->mailbox);
   atomic_init(&isolate->mailbox.users, 1);
   ic_parker_init(&isolate->parker);
-  ic_mutex_init(&isolate->wait.mutex);
   *out = isolate;
   return IC_OK;
 }
@@ -80,7 +79,6 @@ static void free_isolate(ic_isolate *isolate) {
   ic_family_release(isolate->family);
   int descriptor = atomic_load(&isolate->descriptor);
   if (descriptor >= 0) close(descriptor);
-  ic_mutex_fini(&isolate->wait.mutex);
   free(isolate->error);
   free(atomic_load(&isolate->post.sample));
   free(isolate->path);
@@ -363,6 +361,7 @@ void ic_isolate_settle_descriptor(ic_isolate *isolate, bool waiting) {
 // threads at once as leave a core for whoever is to send.
 
 enum {
+  GLANCES = 128,        // before anything else, as the answer may come at once
   SPIN_NS = 50000,      // to look for a message
   HOT_NS = 2 * SPIN_NS  // a wait, with its wake-up, after which that is tried
 };
@@ -397,6 +396,15 @@ static bool begin_spinning(void) {
   return false;
 }
 
+// Looks for a message for a moment, which is too short for a place, or a clock.
+static bool glance(ic_isolate *isolate) {
+  for (int i = 0; i < GLANCES; i++) {
+    if (!ic_mailbox_is_empty(&isolate->mailbox)) return true;
+    ic_thread_relax();
+  }
+  return false;
+}
+
 // Looks for a message until [end_ns], at most.
 static void spin(ic_isolate *isolate, int64_t end_ns) {
   if (!begin_spinning()) return;
@@ -416,10 +424,14 @@ static int64_t earlier(int64_t a, int64_t b) {
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
   ic_message *chain = ic_mailbox_take(&isolate->mailbox);
   if (chain || deadline_ns == 0) return chain;
+  if (isolate->hot && glance(isolate)) {
+    return ic_mailbox_take(&isolate->mailbox);
+  }
   int64_t begin_ns = ic_now_ns();
   if (isolate->hot) {
     spin(isolate, earlier(begin_ns + SPIN_NS, deadline_ns));
   }
+  ic_isolate_rest(isolate);
   if (ic_mailbox_sleep(&isolate->mailbox)) {
     ic_block_rest();
     ic_parker_park(&isolate->parker, deadline_ns);

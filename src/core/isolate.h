@@ -62,6 +62,9 @@ typedef struct {
   // Ends the code for good, before free; may be interrupted, too. Or NULL.
   void (*close)(ic_body *body);
 
+  // The isolate has run, and is about to fall asleep. Or NULL.
+  void (*rest)(ic_body *body);
+
   // As interrupt, where somebody wants to know what the code does: makes it put
   // words for that into the isolate's [post.sample]. NULL: it never says.
   void (*sample)(ic_body *body);
@@ -115,11 +118,10 @@ typedef struct {
   int64_t next_ns;
 } ic_post;
 
-// What it waits for while it can do nothing else; see wait.h. Guard: its mutex.
+// What it waits for while it can do nothing else; see wait.h. Guard: a bit of [on].
 typedef struct {
-  ic_mutex mutex;
-  ic_isolate *on;  // NULL: there is no record
-  uint64_t naps;   // records so far
+  _Atomic uintptr_t on;  // an isolate, and the bit; 0: there is no record
+  uint64_t naps;         // records so far
   uint64_t request;
   int64_t deadline_ns;
   uint64_t taken;
@@ -334,6 +336,12 @@ static inline uint64_t ic_isolate_dropped(const ic_isolate *isolate) {
 // one comes, a wake or [deadline_ns] (0: does not sleep), and may return NULL.
 // Threads: only the reader.
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns);
+
+// Lets its body know that it is about to fall asleep. Threads: only the reader.
+static inline void ic_isolate_rest(ic_isolate *isolate) {
+  ic_body *body = isolate->body;
+  if (body && body->class->rest) body->class->rest(body);
+}
 
 // Notes when the isolate wants to run, before it falls asleep.
 // Threads: only the reader.

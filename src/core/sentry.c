@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "core/wait.h"
+
 enum {
   LOOKS = 8,  // in the time that is waited for
   SHORTEST_TICK_MS = 5,
@@ -191,10 +193,7 @@ static void report(ic_sentry *sentry, const finding *found) {
 // Whether it waits for an answer, can do nothing else, and has unread messages.
 static bool waits_in_vain(ic_isolate *isolate, uint64_t handled) {
   if (ic_counted(&isolate->mailbox.pushed) <= handled) return false;
-  ic_mutex_lock(&isolate->wait.mutex);
-  bool waits = isolate->wait.on != NULL;
-  ic_mutex_unlock(&isolate->wait.mutex);
-  return waits;
+  return ic_wait_stands(isolate);
 }
 
 // True if there may be something to tell of [isolate] now or later. Fills in [out]

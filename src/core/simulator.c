@@ -240,6 +240,7 @@ static void run_turn(ic_simulator *self, ic_isolate *isolate) {
     ic_simulator_note(self, isolate, IC_NOTE_LOAD, NULL);
   }
   ic_turn_outcome outcome = ic_turn_run(isolate, chain, &deadline_ns);
+  if (outcome == IC_TURN_WAITS) ic_isolate_rest(isolate);
   // First of all: the end frees what an interrupt would use.
   ic_turn_enter(outer);
   if (outcome == IC_TURN_OVER) {

@@ -7,23 +7,54 @@
 
 enum { CYCLE_MAX = 64 };  // longer ones time out
 
+// --- The records -------------------------------------------------------------
+
+enum { LOCKED = 1 };  // the bit of [on]
+
+// Before it stands, nobody but its maker looks at it.
 void ic_wait_begin(ic_isolate *isolate, ic_isolate *on, uint64_t request,
                    int64_t deadline_ns) {
   ic_wait *wait = &isolate->wait;
-  ic_mutex_lock(&wait->mutex);
-  wait->on = on;
   wait->request = request;
   wait->deadline_ns = deadline_ns;
   wait->taken = isolate->mailbox.taken;
   wait->naps++;
-  ic_mutex_unlock(&wait->mutex);
+  atomic_store(&wait->on, (uintptr_t)on);
+}
+
+// Who reads it is through in a moment, or has lost its core.
+static void give_way(unsigned *rounds) {
+  enum { ROUNDS = 100 };
+  if (++*rounds % ROUNDS == 0) ic_thread_give_way();
+  ic_thread_relax();
 }
 
 void ic_wait_end(ic_isolate *isolate) {
-  ic_mutex_lock(&isolate->wait.mutex);
-  isolate->wait.on = NULL;
-  ic_mutex_unlock(&isolate->wait.mutex);
+  ic_wait *wait = &isolate->wait;
+  uintptr_t on = atomic_load_explicit(&wait->on, memory_order_relaxed);
+  for (unsigned rounds = 0;; give_way(&rounds)) {
+    on &= ~(uintptr_t)LOCKED;
+    if (atomic_compare_exchange_weak(&wait->on, &on, 0)) return;
+  }
 }
+
+// Locks the record of [isolate], so that it stands; what it waits for, or NULL: there
+// is none.
+static ic_isolate *lock_record(ic_isolate *isolate) {
+  ic_wait *wait = &isolate->wait;
+  uintptr_t on = atomic_load(&wait->on);
+  for (unsigned rounds = 0; on; give_way(&rounds)) {
+    on &= ~(uintptr_t)LOCKED;
+    if (atomic_compare_exchange_weak(&wait->on, &on, on | LOCKED)) break;
+  }
+  return (ic_isolate *)on;
+}
+
+static void unlock_record(ic_isolate *isolate, const ic_isolate *on) {
+  atomic_store_explicit(&isolate->wait.on, (uintptr_t)on, memory_order_release);
+}
+
+// --- The walks ---------------------------------------------------------------
 
 // One isolate of a cycle, as the first walk found it.
 typedef struct {
@@ -36,22 +67,25 @@ typedef struct {
 // Reads the record of [isolate]; what it waits for, counted, or NULL. That lives
 // while the record stands, which it does until the unlock.
 static ic_isolate *read_record(ic_isolate *isolate, hop *out) {
-  ic_wait *wait = &isolate->wait;
-  ic_mutex_lock(&wait->mutex);
-  ic_isolate *on = wait->on ? ic_isolate_hold(wait->on) : NULL;
+  const ic_wait *wait = &isolate->wait;
+  *out = (hop){.isolate = isolate};
+  ic_isolate *on = lock_record(isolate);
+  if (!on) return NULL;
   *out = (hop){isolate, wait->naps, wait->request, wait->deadline_ns};
-  ic_mutex_unlock(&wait->mutex);
+  ic_isolate_hold(on);
+  unlock_record(isolate, on);
   return on;
 }
 
 // Whether the record is still the same, and nothing has come.
 static bool is_same(const hop *found) {
   ic_isolate *isolate = found->isolate;
-  ic_wait *wait = &isolate->wait;
-  ic_mutex_lock(&wait->mutex);
-  bool same = wait->on && wait->naps == found->naps &&
+  const ic_wait *wait = &isolate->wait;
+  const ic_isolate *on = lock_record(isolate);
+  if (!on) return false;
+  bool same = wait->naps == found->naps &&
               ic_counted(&isolate->mailbox.pushed) == wait->taken;
-  ic_mutex_unlock(&wait->mutex);
+  unlock_record(isolate, on);
   return same;
 }
 
@@ -118,7 +152,10 @@ static void tell(const hop *hops, size_t count) {
   }
 }
 
+// The usual case first: who is asked has no record, and so is in no cycle.
 bool ic_wait_tell_deadlock(ic_isolate *isolate) {
+  uintptr_t on = atomic_load_explicit(&isolate->wait.on, memory_order_relaxed);
+  if (!ic_wait_stands((ic_isolate *)(on & ~(uintptr_t)LOCKED))) return false;
   hop hops[CYCLE_MAX];
   size_t visited = 0;
   size_t count = walk(isolate, hops, &visited);

@@ -9,7 +9,8 @@
 // in its time, as nobody else in the cycle does anything before. So nothing is ever
 // called a deadlock that was none.
 //
-// Why that is exact, though each record has a lock of its own. Who looks walks the
+// Why that is exact, though each record has a lock of its own, a bit that is set for
+// as long as it is read. Who looks walks the
 // cycle twice, and finds in both walks the same records (by [naps], which rises
 // with each). So at the moment T between the walks all of them stood, and no code
 // ran anywhere in the cycle. An answer that had been sent by then was pushed before
@@ -19,7 +20,8 @@
 // and the second walk sees that.
 //
 // Whoever closes a cycle looks: each makes its own record first, then looks at the
-// others', so at least the last one sees all.
+// others', so at least the last one sees all. The stores that make records, and the
+// looks at others', have one order (seq_cst): that is what "last" means here.
 
 #ifndef IC_WAIT_H
 #define IC_WAIT_H
@@ -35,6 +37,11 @@ void ic_wait_begin(ic_isolate *isolate, ic_isolate *on, uint64_t request,
 
 // Ends the record, before any code of the isolate runs. Threads: the isolate's.
 void ic_wait_end(ic_isolate *isolate);
+
+// Whether there is a record. Threads: any.
+static inline bool ic_wait_stands(const ic_isolate *isolate) {
+  return atomic_load(&isolate->wait.on) != 0;
+}
 
 // Looks for a cycle that [isolate], whose record stands, is in; tells of it, as a
 // refused request, whose turn it is. True if there was one. Where there is no memory

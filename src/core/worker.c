@@ -489,6 +489,7 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
         ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox), &deadline_ns);
   } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
            comes_soon(self, isolate));
+  if (outcome == IC_TURN_WAITS) ic_isolate_rest(isolate);
   if (outcome == IC_TURN_OVER) {
     // Left only behind its end, which may take long, too.
     ic_worker_end_isolate(self->pool, isolate);
