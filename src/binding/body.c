@@ -217,6 +217,7 @@ void ic_entry_fini(ic_entry *entry) {
 void ic_body_init(ic_lua_body *body) {
   *body = (ic_lua_body){.dispatch = LUA_NOREF,
                         .envelope_type = LUA_NOREF,
+                        .full_envelope_type = LUA_NOREF,
                         .handler = LUA_NOREF,
                         .function = LUA_NOREF,
                         .deadline_ns = IC_NEVER};

@@ -152,7 +152,10 @@ typedef struct ic_lua_body {
   char stopped_at[LUA_IDSIZE + 32];  // the line that was ended; "": not known
   lua_State *failed;                 // whose error is being told of, or NULL
 
-  int envelope_type;  // registry ref of the messages' metatable, or LUA_NOREF
+  // Registry refs of the metatables of messages, or LUA_NOREF; the name of a method.
+  int envelope_type, full_envelope_type;
+  const char *reply_key;
+  int ref_cache;  // registry ref: isolate's address -> ref, weak
   int function;       // registry ref of the entry, before the start
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   size_t kept_bytes;           // of the isolates that refs keep

@@ -1,4 +1,6 @@
-// envelope.c - a userdata that owns the message.
+// envelope.c - a userdata. That of most messages holds the value, the ref of who sent it
+// and the number of the request; so it owns nothing and needs no finalizer, and the
+// message is freed before its handler runs. One with more to say owns the message.
 
 #include "binding/envelope.h"
 
@@ -14,66 +16,88 @@ static const char envelope_type;  // its address is in each envelope
 
 typedef struct {
   const void *type;
-  ic_owned owned;
-  ic_message *message;
+  uint64_t request;     // 0: none
+  ic_message *message;  // of a full one
 } envelope;
 
+typedef struct {
+  envelope base;
+  ic_owned owned;  // NULL for base.message once it was released
+} full_envelope;
+
+enum { CONTENT = 1, SENDER };  // user values; the second of one that is not full
+
 static void release_message(ic_owned *owned) {
-  envelope *some =
-      (envelope *)(void *)((char *)owned - offsetof(envelope, owned));
-  ic_message_free(some->message);
-  some->message = NULL;
+  full_envelope *full =
+      (full_envelope *)(void *)((char *)owned - offsetof(full_envelope, owned));
+  ic_message_free(full->base.message);
+  full->base.message = NULL;
 }
 
 static int free_envelope(lua_State *L) {
-  envelope *some = lua_touserdata(L, 1);
+  full_envelope *full = lua_touserdata(L, 1);
   ic_lua_body *body = ic_body_of(L);
   if (body->is_closing) return 0;
-  if (body->doing.message == some->message) body->doing.message = NULL;
-  ic_owned_release(&some->owned);
+  if (body->doing.message == full->base.message) body->doing.message = NULL;
+  ic_owned_release(&full->owned);
   return 0;
 }
 
-// By the userdata's size and first word, as refs are told (ref.c). One that has
-// been finalized is none.
-static envelope *test_envelope(lua_State *L, int index) {
-  envelope *some = lua_touserdata(L, index);
-  if (!some || lua_rawlen(L, index) != sizeof(envelope)) return NULL;
-  return some->type == &envelope_type && some->message ? some : NULL;
+// --- What it says -----------------------------------------------------------
+
+// The one at index 1, by the userdata's size and first word, as refs are told (ref.c).
+// One that has been finalized is none.
+static const envelope *check_envelope(lua_State *L) {
+  const envelope *self = lua_touserdata(L, 1);
+  size_t size = self ? lua_rawlen(L, 1) : 0;
+  bool is_full = size == sizeof(full_envelope);
+  if ((is_full || size == sizeof(envelope)) && self->type == &envelope_type &&
+      (self->message || !is_full)) {
+    return self;
+  }
+  luaL_error(L, "message:reply wants a message before the colon, got %s",
+             luaL_typename(L, 1));
+  return NULL;
 }
 
-static ic_message *check_message(lua_State *L) {
-  envelope *some = test_envelope(L, 1);
-  if (!some) {
-    luaL_error(L, "message:reply wants a message before the colon, got %s",
-               luaL_typename(L, 1));
-  }
-  return some->message;
+// Who sent the one at index 1 that is not full; NULL where its ref was finalized, and
+// another finalizer has it still. Borrowed from the envelope.
+static ic_isolate *sender_of(lua_State *L) {
+  lua_getiuservalue(L, 1, SENDER);
+  const ic_lua_ref *ref = ic_lua_ref_test(L, -1);
+  lua_pop(L, 1);
+  return ref ? ref->isolate : NULL;
+}
+
+static ic_isolate *reply_to_of(lua_State *L, const envelope *self) {
+  return self->message ? ic_message_reply_to(self->message) : sender_of(L);
 }
 
 // message:reply(value) -> true | nil, message, code
 static int reply(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
-  const ic_message *message = check_message(L);
+  const envelope *self = check_envelope(L);
   if (lua_isnone(L, 2)) {
     return luaL_error(L, "message:reply wants a value, got nothing");
   }
-  ic_isolate *to = ic_message_reply_to(message);
+  ic_isolate *to = reply_to_of(L, self);
   if (!to) {
     return ic_lua_ref_fail(L, IC_NOT_FOUND,
                            "the message has no sender to reply to");
   }
   ic_isolate_fetch_mailbox(to);
   ic_message *answer;
-  ic_status status = ic_lua_ref_answer(L, body, 2, message, &answer);
+  ic_status status =
+      ic_lua_ref_answer(L, body, 2, self->request, self->message, &answer);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   return ic_lua_ref_send(L, body, to, answer);
 }
 
-static void push_correlation_id(lua_State *L, const ic_message *message) {
-  if (message->correlation_size == 0) {
-    if (message->request != 0) {
-      lua_pushinteger(L, (lua_Integer)message->request);
+static void push_correlation_id(lua_State *L, const envelope *self) {
+  const ic_message *message = self->message;
+  if (!message || message->correlation_size == 0) {
+    if (self->request != 0) {
+      lua_pushinteger(L, (lua_Integer)self->request);
     } else {
       lua_pushnil(L);
     }
@@ -96,60 +120,124 @@ static void push_ref(lua_State *L, ic_isolate *isolate, uint64_t request) {
   }
 }
 
-// The index of envelopes; the method is the second upvalue.
+static void push_sender(lua_State *L, const envelope *self) {
+  if (self->message) {
+    push_ref(L, self->message->sender, 0);
+  } else {
+    lua_getiuservalue(L, 1, SENDER);
+  }
+}
+
+static void push_type_of(lua_State *L, const ic_message *message) {
+  if (message && message->type_size > 0) {
+    lua_pushlstring(L, ic_message_type_bytes(message), message->type_size - 1);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+// The index of envelopes; the method is the second upvalue, and told by its name's
+// address: of a short string there is one in a state.
 static int get_field(lua_State *L) {
-  const ic_message *message = check_message(L);
+  const envelope *self = check_envelope(L);
   const char *name = luaL_checkstring(L, 2);
-  if (strcmp(name, "content") == 0) {
-    lua_getiuservalue(L, 1, 1);
-  } else if (strcmp(name, "sender") == 0) {
-    push_ref(L, message->sender, 0);
-  } else if (strcmp(name, "reply") == 0) {
+  if (name == ic_body_of(L)->reply_key) {
     lua_pushvalue(L, lua_upvalueindex(2));
+  } else if (strcmp(name, "content") == 0) {
+    lua_getiuservalue(L, 1, CONTENT);
+  } else if (strcmp(name, "sender") == 0) {
+    push_sender(L, self);
   } else if (strcmp(name, "replyTo") == 0) {
-    push_ref(L, ic_message_reply_to(message), message->request);
+    push_ref(L, reply_to_of(L, self), self->request);
   } else if (strcmp(name, "type") == 0) {
-    if (message->type_size > 0) {
-      lua_pushlstring(L, ic_message_type_bytes(message),
-                      message->type_size - 1);
-    } else {
-      lua_pushnil(L);
-    }
+    push_type_of(L, self->message);
   } else if (strcmp(name, "correlationId") == 0) {
-    push_correlation_id(L, message);
+    push_correlation_id(L, self);
   } else {
     return luaL_error(L, "a message has no field '%s'", name);
   }
   return 1;
 }
 
-// Pushes the metatable of envelopes, which the first of a state makes.
-static void push_type(lua_State *L, ic_lua_body *body) {
-  if (body->envelope_type != LUA_NOREF) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, body->envelope_type);
-    return;
-  }
-  luaL_newmetatable(L, ENVELOPE_TYPE);
+// --- Making -----------------------------------------------------------------
+
+// Pushes a metatable for envelopes. It has the method, whose name so stays.
+static void make_type(lua_State *L, ic_lua_body *body) {
+  lua_createtable(L, 0, 5);
+  lua_pushliteral(L, ENVELOPE_TYPE);
+  lua_setfield(L, -2, "__name");
   lua_pushlightuserdata(L, body);
-  ic_body_push_function(L, -1, free_envelope);
-  lua_setfield(L, -3, "__gc");
-  ic_body_push_function(L, -1, reply);
+  lua_pushliteral(L, "reply");
+  body->reply_key = lua_tostring(L, -1);
+  ic_body_push_function(L, -2, reply);
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -2);
   lua_pushcclosure(L, get_field, 2);
-  lua_setfield(L, -2, "__index");
+  lua_setfield(L, -5, "__index");
+  lua_rawset(L, -4);
+  lua_pop(L, 1);
   lua_pushliteral(L, "isolate message");
   lua_setfield(L, -2, "__metatable");
-  lua_pushvalue(L, -1);
-  body->envelope_type = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+// Likewise the one that [place] keeps, which the first such envelope of a state makes.
+// True if it is new.
+static bool push_type(lua_State *L, ic_lua_body *body, int *place) {
+  bool is_new = *place == LUA_NOREF;
+  if (is_new) {
+    make_type(L, body);
+    lua_pushvalue(L, -1);
+    *place = luaL_ref(L, LUA_REGISTRYINDEX);
+  } else {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, *place);
+  }
+  return is_new;
+}
+
+// The value is on the top.
+static envelope *new_envelope(lua_State *L, size_t size, int values) {
+  envelope *self = lua_newuserdatauv(L, size, values);
+  *self = (envelope){.type = &envelope_type};
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, CONTENT);
+  return self;
+}
+
+static void push_full(lua_State *L, ic_lua_body *body) {
+  full_envelope *full =
+      (full_envelope *)new_envelope(L, sizeof(full_envelope), 1);
+  full->owned = (ic_owned){0};
+  if (push_type(L, body, &body->full_envelope_type)) {
+    lua_pushlightuserdata(L, body);
+    ic_body_push_function(L, -1, free_envelope);
+    lua_setfield(L, -3, "__gc");
+    lua_pop(L, 1);
+  }
+  lua_setmetatable(L, -2);
+  full->base.request = body->current->request;
+  full->base.message = body->current;
+  body->current = NULL;
+  ic_owned_add(&body->owned, &full->owned, release_message);
+  body->doing.message = full->base.message;
+  body->doing.sender = NULL;
+}
+
+// Whether it has nothing to say but who sent it and for which request.
+static bool is_plain(const ic_message *message) {
+  return message->sender && !message->reply_to && message->type_size == 0 &&
+         message->correlation_size == 0;
 }
 
 void ic_envelope_push(lua_State *L, ic_lua_body *body) {
-  envelope *some = lua_newuserdatauv(L, sizeof *some, 1);
-  *some = (envelope){.type = &envelope_type};
-  push_type(L, body);
+  const ic_message *message = body->current;
+  if (!is_plain(message)) {
+    push_full(L, body);
+    return;
+  }
+  envelope *self = new_envelope(L, sizeof(envelope), 2);
+  self->request = message->request;
+  push_type(L, body, &body->envelope_type);
   lua_setmetatable(L, -2);
-  some->message = body->current;
-  body->current = NULL;
-  ic_owned_add(&body->owned, &some->owned, release_message);
-  lua_pushvalue(L, -2);
-  lua_setiuservalue(L, -2, 1);
+  ic_lua_ref_push(L, body, message->sender, 0);
+  lua_setiuservalue(L, -2, SENDER);
 }

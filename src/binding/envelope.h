@@ -10,8 +10,8 @@
 
 #include "binding/body.h"
 
-// Pushes the envelope of [body->current], whose value is on the top; takes the
-// message, so that it is not the current one any more.
+// Pushes the envelope of [body->current], whose value is on the top. May take the
+// message, so that it is not the current one any more; then [body->doing] names it.
 // Stack: [-0, +1]. Raises memory errors, and then takes nothing.
 void ic_envelope_push(lua_State *L, ic_lua_body *body);
 

@@ -14,8 +14,7 @@
 
 #define REF_TYPE "isolate_cluster.ref"
 
-static const char ref_type;   // its address is in each ref
-static const char cache_key;  // registry: isolate's address -> ref, weak
+static const char ref_type;  // its address is in each ref
 
 // --- Making -----------------------------------------------------------------
 
@@ -54,7 +53,7 @@ void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
     ref->request = request;
     return;
   }
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, body->ref_cache);
   if (lua_rawgetp(L, -1, isolate) == LUA_TNIL) {
     lua_pop(L, 1);
     ic_lua_ref *ref = new_ref(L);
@@ -296,15 +295,16 @@ ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,
 }
 
 ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
-                            const ic_message *question, ic_message **out) {
+                            uint64_t request, const ic_message *question,
+                            ic_message **out) {
   extras behind = {.answered = question};
   ic_status status = encode(L, body, index, "message", &behind, out);
   if (status != IC_OK) return status;
   ic_message *answer = *out;
   if (!body->is_host) answer->sender = ic_body_hold_isolate(body);
-  if (question->request != 0) {
+  if (request != 0) {
     answer->kind = IC_MESSAGE_REPLY;
-    answer->request = question->request;
+    answer->request = request;
   }
   return IC_OK;
 }
@@ -654,13 +654,13 @@ static int is_ref(lua_State *L) {
   return 1;
 }
 
-static void make_cache(lua_State *L) {
+static void make_cache(lua_State *L, ic_lua_body *body) {
   lua_createtable(L, 0, 4);  // more than that few isolates know
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
+  body->ref_cache = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static void make_type(lua_State *L, int body, int methods) {
@@ -697,7 +697,7 @@ void ic_lua_ref_install(lua_State *L) {
   ic_body_set_functions(L, body, methods);
   note_send(L, lua_touserdata(L, body));
   ic_request_install(L, body, own_methods);
-  make_cache(L);
+  make_cache(L, lua_touserdata(L, body));
   make_type(L, body, own_methods);
   lua_settop(L, body);
 }

@@ -56,9 +56,11 @@ ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,
 // that it went to [to]; NULL: where nobody can know. Sending does it.
 void ic_lua_ref_tell_askers(ic_lua_body *body, ic_isolate *to);
 
-// As ic_lua_ref_encode: the answer of [body] to [question], addressed.
+// As ic_lua_ref_encode: the answer of [body] to [request], or 0; with the correlation id
+// of [question], if that is not NULL.
 ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
-                            const ic_message *question, ic_message **out);
+                            uint64_t request, const ic_message *question,
+                            ic_message **out);
 
 // Sends [message] from [body]; what is left to its caller on an error is freed.
 // Pushes true, or nil, a text and a code; returns how many, which its caller

@@ -36,7 +36,7 @@ static void note_message(ic_lua_body *body) {
   ic_doing *doing = &body->doing;
   const ic_message *message = body->current;
   doing->what = IC_DOING_MESSAGE;
-  doing->sender = body->handler_wants_message ? NULL : message->sender;
+  doing->sender = message->sender;
   doing->message = NULL;
   doing->has_type = message->type_size > 0;
   if (doing->has_type) {
@@ -55,7 +55,6 @@ static int push_value_call(ic_lua_body *body, lua_State *L) {
   }
   note_message(body);
   if (!body->handler_wants_message) return 1;
-  body->doing.message = body->current;
   ic_envelope_push(L, body);
   return 2;
 }
