@@ -130,7 +130,8 @@ typedef struct ic_lua_body {
   const ic_message *decoding;  // whose refs are being decoded
   ic_ref_list refs;            // of the value being encoded
 
-  const char *send_key;  // of an isolate: the name of a method; see ref.c
+  // Of an isolate: the names of methods; see ref.c.
+  const char *send_key, *request_key;
   ic_handed handed;
   ic_requests requests;  // that wait for their answer
   ic_doing doing;
@@ -155,7 +156,8 @@ typedef struct ic_lua_body {
   // Registry refs of the metatables of messages, or LUA_NOREF; the name of a method.
   int envelope_type, full_envelope_type;
   const char *reply_key;
-  int ref_cache;  // registry ref: isolate's address -> ref, weak
+  int ref_cache;  // registry ref: isolate's address -> ref, weak; and at 1 that of
+  const ic_isolate *last_ref;  // this one, which was pushed last
   int function;       // registry ref of the entry, before the start
   int events[IC_EVENT_COUNT];  // registry refs of functions, or LUA_NOREF
   size_t kept_bytes;           // of the isolates that refs keep

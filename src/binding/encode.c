@@ -468,19 +468,18 @@ static ic_status write_root(ic_encoder *e) {
   return status == IC_OK ? IC_OK : ic_encoder_fail_memory(e);
 }
 
+static bool is_simple(int type) {
+  return type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN;
+}
+
 ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const char *name,
                           ic_buffer *out) {
   ic_encoder e = {L, scratch, hooks, name, out, 0, false};
   int type = lua_type(L, -1);
-  if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN) {
-    ic_status status = write_scalar(&e, -1, type);
-    lua_pop(L, 1);
-    return status;
-  }
   int top = lua_gettop(L);
   size_t size = out->size;
-  ic_status status = lua_checkstack(L, STACK_SLOTS)
+  ic_status status = is_simple(type) || lua_checkstack(L, STACK_SLOTS)
                          ? write_root(&e)
                          : ic_encoder_fail_memory(&e);
   if (status != IC_OK || type != LUA_TTABLE) lua_settop(L, top - 1);
@@ -488,4 +487,16 @@ ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
   if (e.tracks) ic_sharing_end(scratch);
   ic_value_scratch_trim_list(&scratch->encode_frames, sizeof(encode_frame));
   return status;
+}
+
+ic_status ic_value_encode_at(lua_State *L, int index, ic_value_scratch *scratch,
+                             const ic_value_hooks *hooks, const char *name,
+                             ic_buffer *out) {
+  int type = lua_type(L, index);
+  if (is_simple(type)) {
+    ic_encoder e = {L, scratch, hooks, name, out, 0, false};
+    return write_scalar(&e, index, type);
+  }
+  lua_pushvalue(L, index);
+  return ic_value_encode(L, scratch, hooks, name, out);
 }

@@ -139,11 +139,14 @@ static void push_type_of(lua_State *L, const ic_message *message) {
 // The index of envelopes; the method is the second upvalue, and told by its name's
 // address: of a short string there is one in a state.
 static int get_field(lua_State *L) {
-  const envelope *self = check_envelope(L);
-  const char *name = luaL_checkstring(L, 2);
-  if (name == ic_body_of(L)->reply_key) {
+  const char *name = lua_tostring(L, 2);
+  if (name && name == ic_body_of(L)->reply_key) {
     lua_pushvalue(L, lua_upvalueindex(2));
-  } else if (strcmp(name, "content") == 0) {
+    return 1;
+  }
+  const envelope *self = check_envelope(L);
+  name = luaL_checkstring(L, 2);
+  if (strcmp(name, "content") == 0) {
     lua_getiuservalue(L, 1, CONTENT);
   } else if (strcmp(name, "sender") == 0) {
     push_sender(L, self);

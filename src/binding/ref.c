@@ -44,6 +44,20 @@ static void set_isolate(ic_lua_body *body, ic_lua_ref *ref,
   ic_ending_weigh(body);
 }
 
+// The cache is on the top; the ref comes above it.
+static void push_cached(lua_State *L, ic_lua_body *body, ic_isolate *isolate) {
+  if (lua_rawgetp(L, -1, isolate) == LUA_TNIL) {
+    lua_pop(L, 1);
+    ic_lua_ref *ref = new_ref(L);
+    set_isolate(body, ref, ic_isolate_hold(isolate));
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, isolate);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, 1);
+  body->last_ref = isolate;
+}
+
 void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
                      uint64_t request) {
   luaL_checkstack(L, 4, "a ref");
@@ -54,14 +68,14 @@ void ic_lua_ref_push(lua_State *L, ic_lua_body *body, ic_isolate *isolate,
     return;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, body->ref_cache);
-  if (lua_rawgetp(L, -1, isolate) == LUA_TNIL) {
+  // A conversation is with the same one all the time.
+  bool is_last = body->last_ref == isolate;
+  if (is_last && lua_rawgeti(L, -1, 1) == LUA_TNIL) {
     lua_pop(L, 1);
-    ic_lua_ref *ref = new_ref(L);
-    set_isolate(body, ref, ic_isolate_hold(isolate));
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, -3, isolate);
+    is_last = false;
   }
-  lua_remove(L, -2);
+  if (!is_last) push_cached(L, body, isolate);
+  lua_replace(L, -2);
 }
 
 void ic_lua_ref_push_counted(lua_State *L, ic_lua_body *body,
@@ -214,9 +228,8 @@ static ic_status append_extras(lua_State *L, ic_lua_body *body,
   size_t before = out->size;
   ic_status status = IC_OK;
   if (behind->correlation != 0) {
-    lua_pushvalue(L, behind->correlation);
-    status =
-        ic_value_encode(L, &body->scratch, &body->hooks, "correlationId", out);
+    status = ic_value_encode_at(L, behind->correlation, &body->scratch,
+                                &body->hooks, "correlationId", out);
     if (status != IC_OK) return status;
   } else if (behind->answered) {
     const ic_message *answered = behind->answered;
@@ -238,12 +251,7 @@ static ic_status append_extras(lua_State *L, ic_lua_body *body,
 static ic_status encode_into(lua_State *L, ic_lua_body *body, int index,
                              const char *name, ic_buffer *out) {
   ic_lua_ref_tell_askers(body, NULL);  // of what was not sent by a send
-  if (!lua_checkstack(L, 1)) {
-    strcpy(body->scratch.text, ic_status_text(IC_MEMORY));
-    return IC_MEMORY;
-  }
-  lua_pushvalue(L, index);
-  return ic_value_encode(L, &body->scratch, &body->hooks, name, out);
+  return ic_value_encode_at(L, index, &body->scratch, &body->hooks, name, out);
 }
 
 static ic_status encode(lua_State *L, ic_lua_body *body, int index,
@@ -574,13 +582,18 @@ static int property(lua_State *L) {
   return 1;
 }
 
-// The index of refs: methods (the second upvalue), path and alive. The one that each
-// message needs is told by its name's address: of a short string there is one in a
-// state.
+// The index of refs: methods (the second upvalue), path and alive. The two that
+// conversations need are told by their names' addresses: of a short string there is one
+// in a state.
 static int get_field(lua_State *L) {
   const char *key = lua_tostring(L, 2);
-  if (key && key == ic_body_of(L)->send_key) {
+  const ic_lua_body *body = ic_body_of(L);
+  if (key && key == body->send_key) {
     lua_pushcfunction(L, send);
+    return 1;
+  }
+  if (key && key == body->request_key) {
+    lua_pushcfunction(L, ic_request_call);
     return 1;
   }
   lua_pushvalue(L, 2);
@@ -655,7 +668,7 @@ static int is_ref(lua_State *L) {
 }
 
 static void make_cache(lua_State *L, ic_lua_body *body) {
-  lua_createtable(L, 0, 4);  // more than that few isolates know
+  lua_createtable(L, 1, 4);  // more than that few isolates know
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
@@ -679,13 +692,15 @@ static void make_type(lua_State *L, int body, int methods) {
   lua_pop(L, 1);
 }
 
-// The methods on the top keep the name. In a host script's state it is not told by
-// its address: there a method knows the body, and tests may replace it.
-static void note_send(lua_State *L, ic_lua_body *body) {
+// The methods keep the names. In a host script's state they are not told by their
+// addresses: there a method knows the body, and tests may replace it.
+static void note_names(lua_State *L, ic_lua_body *body) {
   if (body->is_host) return;
   lua_pushliteral(L, "send");
   body->send_key = lua_tostring(L, -1);
-  lua_pop(L, 1);
+  lua_pushliteral(L, "request");
+  body->request_key = lua_tostring(L, -1);
+  lua_pop(L, 2);
 }
 
 void ic_lua_ref_install(lua_State *L) {
@@ -695,8 +710,8 @@ void ic_lua_ref_install(lua_State *L) {
   lua_createtable(L, 0, 4);
   int own_methods = lua_gettop(L);
   ic_body_set_functions(L, body, methods);
-  note_send(L, lua_touserdata(L, body));
   ic_request_install(L, body, own_methods);
+  note_names(L, lua_touserdata(L, body));
   make_cache(L, lua_touserdata(L, body));
   make_type(L, body, own_methods);
   lua_settop(L, body);

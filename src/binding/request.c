@@ -1,5 +1,5 @@
-// request.c - a slot for each request that waits (requests.h); its coroutine is
-// anchored in a table of the registry, at the slot's index.
+// request.c - a slot for each request that waits (requests.h). Its coroutine is anchored
+// in the registry, at a place that the slot keeps from its first use on.
 
 #include "binding/ending.h"
 #include "binding/request.h"
@@ -17,8 +17,6 @@
 enum {
   SLOTS_LOOKED_AT = 32
 };  // an isolate that had more at once is in no deadlock
-
-static const char waiters_key;  // registry: by slot, the coroutines that wait
 
 // --- The arguments ----------------------------------------------------------
 
@@ -136,11 +134,8 @@ static void remove_request(ic_lua_body *body, lua_State *L,
     ic_watching_unshare(&body->watching, request->holders[i]);
   }
   if (request->co) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &waiters_key);
-    lua_pushboolean(L, 0);  // not nil: the table stays an array
-    lua_rawseti(L, -2,
-                (lua_Integer)ic_requests_index(&body->requests, request));
-    lua_pop(L, 1);
+    lua_pushboolean(L, 0);  // not nil, which is for places that are free
+    lua_rawseti(L, LUA_REGISTRYINDEX, request->anchor);
   }
   ic_requests_remove(&body->requests, request);
 }
@@ -167,9 +162,8 @@ static void resume(ic_lua_body *body, lua_State *L, lua_State *co,
 static bool wake(ic_lua_body *body, lua_State *L, ic_request *request,
                  int count) {
   lua_State *co = request->co;
-  lua_pushthread(co);
-  lua_xmove(co, L, 1);  // anchored here while it runs
-  lua_insert(L, -(count + 1));
+  lua_rawgeti(L, LUA_REGISTRYINDEX, request->anchor);
+  lua_insert(L, -(count + 1));  // anchored here while it runs
   remove_request(body, L, request);
   bool waits = lua_status(co) == LUA_YIELD && lua_checkstack(co, count);
   if (waits) {
@@ -358,36 +352,53 @@ static int64_t deadline_of(const ic_lua_body *body, double timeout) {
   return deadline_ns < 9.2e18 ? (int64_t)deadline_ns + 1 : IC_NEVER;
 }
 
+// The next request's slot, which has a place for the coroutine; NULL: no memory.
+// Raises memory errors.
+static ic_request *prepare(lua_State *L, ic_lua_body *body) {
+  ic_request *next = ic_requests_next(&body->requests);
+  if (next && next->anchor == 0) {
+    lua_pushboolean(L, 0);
+    next->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  return next;
+}
+
+// Begins a request, whose slot it is, to the isolate of [ref], which is watched then.
+// False: no memory.
+static bool begin(ic_lua_body *body, ic_lua_ref *ref, ic_request *request,
+                  double timeout) {
+  ic_isolate *self = body->base.isolate;
+  bool is_watched = ic_watching_share(&body->watching, ref->isolate, self,
+                                      &ref->watch) == IC_OK;
+  if (is_watched) {
+    ic_requests_add(&body->requests, request, deadline_of(body, timeout));
+    request->co = NULL;
+    request->asked = ref->isolate;
+    request->timeout = timeout;
+    request->holders[request->holder_count++] = ref->watch;
+  }
+  ic_ending_weigh(body);
+  return is_watched;
+}
+
 // Sends the value at index 2, and begins to wait for the answer. NULL: neither, and
 // nil, a text and a code are on the stack.
 static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
                        double timeout) {
   ic_message *message;
   ic_isolate_fetch_mailbox(ref->isolate);
+  ic_request *request = prepare(L, body);
   ic_status status =
       ic_lua_ref_encode_typed(L, body, 2, lua_isnil(L, 4) ? 0 : 4, &message);
   if (status != IC_OK) {
     ic_lua_ref_fail(L, status, body->scratch.text);
     return NULL;
   }
-  ic_isolate *self = body->base.isolate;
-  ic_request *request =
-      ic_requests_add(&body->requests, deadline_of(body, timeout));
-  if (request && ic_watching_share(&body->watching, ref->isolate, self,
-                                   &ref->watch) != IC_OK) {
-    ic_requests_remove(&body->requests, request);
-    request = NULL;
-  }
-  ic_ending_weigh(body);
-  if (!request) {
+  if (!request || !begin(body, ref, request, timeout)) {
     ic_message_free(message);
     ic_lua_ref_fail(L, IC_MEMORY, ic_status_text(IC_MEMORY));
     return NULL;
   }
-  request->co = NULL;
-  request->asked = ref->isolate;
-  request->timeout = timeout;
-  request->holders[request->holder_count++] = ref->watch;
   // The reply goes to the sender; a host script is none.
   *(body->is_host ? &message->reply_to : &message->sender) =
       ic_body_hold_isolate(body);
@@ -413,13 +424,11 @@ static int finish(lua_State *L, int status, lua_KContext context) {
 
 static int wait_in_coroutine(lua_State *L, ic_lua_body *body,
                              ic_request *request) {
-  lua_settop(L, 1);
-  request->co = L;
   uint64_t number = request->number;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &waiters_key);
-  lua_pushthread(L);
-  lua_rawseti(L, -2, (lua_Integer)ic_requests_index(&body->requests, request));
   lua_settop(L, 1);
+  lua_pushthread(L);
+  lua_rawseti(L, LUA_REGISTRYINDEX, request->anchor);
+  request->co = L;
   ic_body_await(body, L);
   return lua_yieldk(L, 0, (lua_KContext)number, finish);
 }
@@ -449,8 +458,7 @@ static int wait_in_host(lua_State *L, ic_lua_body *body, uint64_t number) {
   return count;
 }
 
-// ref:request(value, options) -> reply | nil, message, code
-static int request(lua_State *L) {
+int ic_request_call(lua_State *L) {
   ic_lua_body *body = ic_body_of(L);
   ic_lua_ref *ref = ic_lua_ref_test(L, 1);
   if (!ref) {
@@ -495,10 +503,8 @@ static int take_requesting(lua_State *L) {
 }
 
 void ic_request_install(lua_State *L, int body, int methods) {
-  ic_body_push_function(L, body, request);
+  ic_body_push_function(L, body, ic_request_call);
   lua_setfield(L, methods, "request");
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &waiters_key);
 }
 
 void ic_request_open(lua_State *L) {

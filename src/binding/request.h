@@ -47,6 +47,9 @@ void ic_request_settle(ic_lua_body *body);
 // It is awake again.
 void ic_request_wake(ic_lua_body *body);
 
+// ref:request(value, options) -> reply | nil, message, code
+int ic_request_call(lua_State *L);
+
 // Adds `request` to the table of ref methods at [methods]. The body is at index
 // [body]. Stack: [-0, +0]. Raises memory errors.
 void ic_request_install(lua_State *L, int body, int methods);

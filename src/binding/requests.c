@@ -76,10 +76,13 @@ static bool grow(ic_requests *requests) {
   return true;
 }
 
-ic_request *ic_requests_add(ic_requests *requests, int64_t deadline_ns) {
-  if (!grow(requests)) return NULL;
+ic_request *ic_requests_next(ic_requests *requests) {
+  return grow(requests) ? &requests->slots[requests->free] : NULL;
+}
+
+void ic_requests_add(ic_requests *requests, ic_request *request,
+                     int64_t deadline_ns) {
   size_t slot = requests->free;
-  ic_request *request = &requests->slots[slot];
   requests->free = request->next_free;
   requests->waiting++;
   requests->serial = (requests->serial + 1) & SLOT_MASK;
@@ -90,10 +93,7 @@ ic_request *ic_requests_add(ic_requests *requests, int64_t deadline_ns) {
   request->holder_count = 0;
   request->done = false;
   request->answer = NULL;
-  if (deadline_ns != IC_NEVER) {
-    rise(requests, slot, requests->heap_count++);
-  }
-  return request;
+  if (deadline_ns != IC_NEVER) rise(requests, slot, requests->heap_count++);
 }
 
 ic_request *ic_requests_find(ic_requests *requests, uint64_t number) {

@@ -26,6 +26,7 @@ typedef struct {
   uint64_t number;  // 0: free
   // Who waits; NULL: a host script's own thread, which looks for [done].
   lua_State *co;
+  int anchor;  // registry ref, of the slot's; 0: it has none yet
   const ic_isolate *asked;  // borrowed from the ref, which is on co's stack
   ic_isolate *full;     // counted: in whose mailbox it waits for room; or NULL
   double timeout;       // seconds
@@ -56,21 +57,19 @@ static inline size_t ic_requests_bytes(const ic_requests *requests) {
   return requests->count * (sizeof *requests->slots + sizeof *requests->heap);
 }
 
-// Begins a request with a deadline. Gives its slot, which is valid until the next
-// call of this; NULL: no memory.
-ic_request *ic_requests_add(ic_requests *requests, int64_t deadline_ns);
+// The slot that the next request gets, which is valid until the next call of this;
+// NULL: no memory.
+ic_request *ic_requests_next(ic_requests *requests);
+
+// Begins a request, in that slot. IC_NEVER: it has no deadline.
+void ic_requests_add(ic_requests *requests, ic_request *request,
+                     int64_t deadline_ns);
 
 // The slot of [number]; NULL: it waits no more.
 ic_request *ic_requests_find(ic_requests *requests, uint64_t number);
 
 // Ends a request, which was found. Frees an answer.
 void ic_requests_remove(ic_requests *requests, ic_request *request);
-
-// The slot's index, from 1, for what belongs to it elsewhere.
-static inline size_t ic_requests_index(const ic_requests *requests,
-                                       const ic_request *request) {
-  return (size_t)(request - requests->slots) + 1;
-}
 
 // The request that is due first; NULL: none has a deadline.
 static inline ic_request *ic_requests_first(const ic_requests *requests) {

@@ -31,7 +31,7 @@
 #include "core/codec.h"
 #include "isolate_cluster.h"
 
-enum { IC_VALUE_TEXT_SIZE = 720 };
+enum { IC_VALUE_TEXT_SIZE = 688 };
 
 // Items of one size that grow; the type is their user's.
 typedef struct {
@@ -109,6 +109,12 @@ void ic_value_scratch_reset(ic_value_scratch *scratch);
 ic_status ic_value_encode(lua_State *L, ic_value_scratch *scratch,
                           const ic_value_hooks *hooks, const char *name,
                           ic_buffer *out);
+
+// As ic_value_encode, of the value at [index], which stays. Stack: [-0, +0], one free
+// slot.
+ic_status ic_value_encode_at(lua_State *L, int index, ic_value_scratch *scratch,
+                             const ic_value_hooks *hooks, const char *name,
+                             ic_buffer *out);
 
 // Pushes the value that is encoded in [bytes]: exactly one item.
 //
