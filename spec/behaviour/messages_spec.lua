@@ -172,6 +172,29 @@ describe("A message", function()
     assert.is_true(ref.alive)
   end)
 
+  it("keeps its sender, whatever ends and is collected meanwhile", function()
+    local keeper = probe:spawn("/keeper", function(context)
+      local kept = {}
+      context:onMessage(function(value, message)
+        kept[#kept + 1] = message
+        if value ~= "tell" then return end
+        collectgarbage()
+        collectgarbage()
+        local first = kept[1]
+        message:reply { first.content, first.sender.path, first.replyTo.path,
+          first.sender == first.replyTo, first.sender.alive,
+          (select(3, first:reply "too late")) }
+      end)
+    end)
+    probe:reasonOf(probe:spawn("/gone", function(context)
+      context:lookupIsolate "/keeper":send "hello"
+    end))
+
+    local told = keeper:request("tell", { timeout = 10 })
+
+    assert.same({ "hello", "/gone", "/gone", true, false, "gone" }, told)
+  end)
+
   it("to itself comes like any other", function()
     local seen = probe:inside(function(context)
       context.isolateRef:send "hello"
