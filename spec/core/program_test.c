@@ -139,6 +139,20 @@ static void and_so_does_what_that_has_started(void) {
   CHECK(is_left(descriptor));
 }
 
+static void so_does_what_is_started_by_one_that_is_asked(void) {
+  ic_program program;
+  int descriptor, status;
+  char ready;
+  atomic_store(&killed, "killed");
+  ic_program_start(
+      "sh -c \"trap 'sleep 1000 & wait' TERM; echo; "
+      "while :; do sleep 0.01; done\"; true",
+      IC_PROGRAM_READ, &program, &descriptor);
+  CHECK(read(descriptor, &ready, 1) == 1);
+  CHECK(wait_interrupted(program, &status));
+  CHECK(is_left(descriptor));
+}
+
 static void by_force_all_of_it_ends(void) {
   int descriptor;
   ic_program program = start_stubborn(&descriptor);
@@ -183,6 +197,7 @@ int main(void) {
   RUN(so_it_does_one_that_ignores_requests);
   RUN(what_it_has_started_ends_with_it);
   RUN(and_so_does_what_that_has_started);
+  RUN(so_does_what_is_started_by_one_that_is_asked);
   RUN(by_force_all_of_it_ends);
   RUN(it_is_ended_now_and_waited_for_later);
   RUN(a_program_gets_the_signal_of_a_broken_pipe);

@@ -79,22 +79,37 @@ static void add_children(ic_descendants *all, pid_t id) {
   closedir(threads);
 }
 
+static bool is_left(const ic_descendant *one) {
+  return begin_of(one->id) == one->begin;
+}
+
 // One may have started another before it stopped.
-void ic_descendants_find(ic_descendants *all, pid_t root) {
+static void add_all_children(ic_descendants *all) {
   size_t before;
-  add(all, root);
   do {
     before = all->count;
-    for (size_t i = 0; i < all->count; i++)
-      add_children(all, all->items[i].id);
+    for (size_t i = 0; i < all->count; i++) {
+      if (is_left(&all->items[i])) add_children(all, all->items[i].id);
+    }
   } while (all->count > before);
+}
+
+void ic_descendants_find_more(ic_descendants *all) {
+  ic_descendants_signal(all, SIGSTOP);
+  add_all_children(all);
+}
+
+void ic_descendants_find(ic_descendants *all, pid_t root) {
+  ic_descendants_signal(all, SIGSTOP);
+  add(all, root);
+  add_all_children(all);
 }
 
 size_t ic_descendants_signal(const ic_descendants *all, int signal) {
   size_t count = 0;
   for (size_t i = 0; i < all->count; i++) {
     const ic_descendant *one = &all->items[i];
-    if (begin_of(one->id) != one->begin) continue;
+    if (!is_left(one)) continue;
     count++;
     if (signal != 0) kill(one->id, signal);
   }

@@ -27,6 +27,9 @@ typedef struct {
 // stopped (SIGSTOP), so that none starts another meanwhile.
 void ic_descendants_find(ic_descendants *all, pid_t root);
 
+// Likewise what those that are in there, and were let go on, have started since.
+void ic_descendants_find_more(ic_descendants *all);
+
 // Sends [signal] to those that have not ended, but for 0; how many they are.
 size_t ic_descendants_signal(const ic_descendants *all, int signal);
 

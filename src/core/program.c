@@ -81,11 +81,12 @@ static void kill_all(ic_descendants *all, ic_program program) {
 }
 
 // The program has ended, as it was asked to: what it has started may take as long as
-// it might have.
-static void end_rest(const ic_descendants *all, int64_t until_ns) {
+// it might have, and may have started more meanwhile.
+static void end_rest(ic_descendants *all, int64_t until_ns) {
   while (ic_descendants_signal(all, 0) > 0 && ic_now_ns() < until_ns) {
     usleep(LOOK_US);
   }
+  ic_descendants_find_more(all);
   ic_descendants_signal(all, SIGKILL);
 }
 
