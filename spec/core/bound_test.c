@@ -37,9 +37,17 @@ static ic_status push(ic_bound *bound, size_t size, int *dropped) {
   return status;
 }
 
+// As readers do, who look behind each time whether anybody waits.
+static ic_message *take(ic_bound *bound) {
+  ic_message *chain = ic_mailbox_take(&mailbox);
+  if (ic_bound_is_awaited(bound))
+    ic_message_free_chain(ic_bound_serve(bound, &mailbox));
+  return chain;
+}
+
 // Handles one message, whose size is the result; 0: there was none.
 static size_t handle_one(ic_bound *bound, ic_message **queue) {
-  if (!*queue) *queue = ic_mailbox_take(&mailbox);
+  if (!*queue) *queue = take(bound);
   ic_message *message = *queue;
   if (!message) return 0;
   *queue = message->next;
@@ -95,8 +103,8 @@ static void counts_on_beyond_the_largest_number(void) {
   ic_bound *bound = bound_of(2, 10, IC_WHEN_FULL_FAIL);
   ic_message *queue = NULL;
   int dropped = 0;
-  mailbox.placed_values = mailbox.seen_freed_values = UINT32_MAX - 1;
-  mailbox.placed_bytes = mailbox.seen_freed_bytes = UINT64_MAX - 1;
+  mailbox.placed_values = mailbox.placed_values_end = UINT32_MAX - 1;
+  mailbox.placed_bytes = mailbox.placed_bytes_end = UINT64_MAX - 1;
   atomic_store(&mailbox.freed_values, UINT32_MAX - 1);
   atomic_store(&mailbox.freed_bytes, UINT64_MAX - 1);
   for (int i = 0; i < 10; i++) {
@@ -280,7 +288,7 @@ static void keep_count(ic_when_full when_full) {
   for (;;) {
     bool all_sent = atomic_load(&left) == 0;
     if (!queue) {
-      queue = ic_mailbox_take(&mailbox);
+      queue = take(bound);
       size_t length = 0;
       for (ic_message *next = queue; next; next = next->next)
         length++;

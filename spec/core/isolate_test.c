@@ -169,6 +169,50 @@ static void no_push_is_slept_through(void) {
   ic_isolate_release(isolate);
 }
 
+// Waits each time until it has been let in.
+static void *push_where_there_is_room(void *argument) {
+  ic_isolate *to = argument;
+  for (int i = 0; i < 3000; i++) {
+    ic_message *message = ic_message_new_event(IC_MESSAGE_VALUE);
+    bool waits;
+    ic_status status = ic_isolate_push_later(to, message, NULL, &waits);
+    if (status != IC_OK) return NULL;
+    int64_t deadline = ic_deadline_ns(20000);
+    while (waits && ic_bound_is_awaited(to->bound)) {
+      if (ic_now_ns() > deadline) return NULL;
+    }
+  }
+  return NULL;
+}
+
+// The reader has no fence between giving up a place and its look at who waits.
+static void nobody_who_waits_for_room_is_slept_through(void) {
+  ic_isolate *isolate = new_isolate("/a");
+  ic_limits limits = {.mailbox_messages = 1, .when_full = IC_WHEN_FULL_WAIT};
+  isolate->bound = ic_bound_new(&limits, &isolate->weight);
+  ic_thread threads[2];
+  for (int i = 0; i < 2; i++) {
+    ic_status status = ic_thread_start(&threads[i], IC_SMALL_STACK_BYTES,
+                                       push_where_there_is_room, isolate);
+    CHECK(status == IC_OK);
+  }
+  int taken = 0;
+  int64_t deadline = ic_deadline_ns(20000);
+  while (taken < 6000 && ic_now_ns() < deadline) {
+    ic_message *chain = ic_isolate_take(isolate, deadline);
+    while (chain) {
+      ic_message *next = chain->next;
+      ic_message_free(ic_isolate_admit(isolate, chain));
+      chain = next;
+      taken++;
+    }
+  }
+  CHECK(taken == 6000);
+  for (int i = 0; i < 2; i++)
+    ic_thread_join(threads[i]);
+  ic_isolate_release(isolate);
+}
+
 typedef struct {
   ic_isolate *self, *other;
   int trips;  // answered by this side
@@ -303,6 +347,7 @@ int main(void) {
   RUN(a_wake_ends_the_wait);
   RUN(is_gone_once_its_mailbox_is_closed);
   RUN(no_push_is_slept_through);
+  RUN(nobody_who_waits_for_room_is_slept_through);
   RUN(a_conversation_goes_on_whether_hot_or_cold);
   RUN(its_descriptor_is_readable_from_a_push_on);
   RUN(its_descriptor_is_readable_for_what_came_before);

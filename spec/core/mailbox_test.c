@@ -128,6 +128,40 @@ static void a_dated_one_knows_what_came_before_a_moment(void) {
   ic_message_free_chain(chain);
 }
 
+static void call(ic_mailbox *mailbox) {
+  ic_mailbox_unlock_calling(mailbox, ic_mailbox_lock(mailbox));
+}
+
+static void who_is_called_takes_once_more_before_a_sleep(void) {
+  ic_mailbox mailbox;
+  ic_mailbox_init(&mailbox);
+  call(&mailbox);
+  call(&mailbox);
+  CHECK(!ic_mailbox_is_empty(&mailbox));
+  CHECK(!ic_mailbox_sleep(&mailbox));
+  CHECK(ic_mailbox_take(&mailbox) == NULL);
+  CHECK(ic_mailbox_is_empty(&mailbox));
+  CHECK(ic_mailbox_sleep(&mailbox));
+  call(&mailbox);  // who sleeps is not disturbed
+  uint64_t naps;
+  CHECK(ic_mailbox_is_asleep(&mailbox, &naps));
+}
+
+static void a_call_is_no_message(void) {
+  ic_mailbox mailbox;
+  ic_mailbox_init(&mailbox);
+  bool wake = true;
+  call(&mailbox);
+  ic_message *head = ic_mailbox_lock(&mailbox);
+  ic_mailbox_push_locked(&mailbox, head, new_numbered(0, 0), &wake);
+  CHECK(!wake);
+  call(&mailbox);
+  CHECK(take_in_order(ic_mailbox_take(&mailbox)) == 1);
+  call(&mailbox);
+  CHECK(ic_mailbox_close(&mailbox) == NULL);
+  CHECK(mailbox.taken == 1 && atomic_load(&mailbox.pushed) == 1);
+}
+
 static void what_came_by_another_way_is_counted(void) {
   ic_mailbox mailbox;
   ic_mailbox_init(&mailbox);
@@ -296,6 +330,8 @@ int main(void) {
   RUN(closing_gives_what_was_left);
   RUN(closed_is_closed_for_good);
   RUN(a_dated_one_knows_what_came_before_a_moment);
+  RUN(who_is_called_takes_once_more_before_a_sleep);
+  RUN(a_call_is_no_message);
   RUN(what_came_by_another_way_is_counted);
   RUN(each_senders_order_is_kept_and_no_wake_up_lost);
   RUN(likewise_where_pushes_lock_the_mailbox);

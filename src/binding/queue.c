@@ -41,7 +41,7 @@ static bool is_before(const ic_message *message, const ic_message *event) {
 // So each is behind what led to it, as what its isolate had sent before it ended, and
 // in front of what it led to, as what its isolate sent once it was up.
 void ic_queue_put_missed(ic_lua_body *body, ic_message *events) {
-  ic_queue_put(body, ic_isolate_take(body->base.isolate, 0));
+  ic_queue_put(body, ic_isolate_take_now(body->base.isolate));
   ic_message **at = &body->queue;
   uint64_t count = 0;
   while (events) {

@@ -61,12 +61,15 @@ void ic_bound_free(ic_bound *bound) {
 // What is freed was placed before: so it never exceeds that.
 bool ic_bound_place_locked(const ic_bound *bound, ic_mailbox *mailbox,
                            size_t size) {
-  if (ic_bound_place_as_seen(bound, mailbox, size)) return true;
+  if (ic_bound_place_as_seen(mailbox, size)) return true;
   // Behind this one there is no older of the other, as they are freed together.
-  mailbox->seen_freed_bytes = atomic_load(&mailbox->freed_bytes);
-  mailbox->seen_freed_values =
-      atomic_load_explicit(&mailbox->freed_values, memory_order_relaxed);
-  return ic_bound_place_as_seen(bound, mailbox, size);
+  mailbox->placed_bytes_end =
+      atomic_load_explicit(&mailbox->freed_bytes, memory_order_acquire) +
+      bound->most_bytes;
+  mailbox->placed_values_end =
+      atomic_load_explicit(&mailbox->freed_values, memory_order_relaxed) +
+      bound->most_messages;
+  return ic_bound_place_as_seen(mailbox, size);
 }
 
 static bool take_place(const ic_bound *bound, ic_mailbox *mailbox,
@@ -74,6 +77,19 @@ static bool take_place(const ic_bound *bound, ic_mailbox *mailbox,
   ic_message *head = ic_mailbox_lock(mailbox);
   bool has_place = ic_bound_place_locked(bound, mailbox, size);
   ic_mailbox_unlock(mailbox, head);
+  return has_place;
+}
+
+// Likewise; where there is none, the reader is called.
+static bool take_place_or_call(const ic_bound *bound, ic_mailbox *mailbox,
+                               size_t size) {
+  ic_message *head = ic_mailbox_lock(mailbox);
+  bool has_place = ic_bound_place_locked(bound, mailbox, size);
+  if (has_place) {
+    ic_mailbox_unlock(mailbox, head);
+  } else {
+    ic_mailbox_unlock_calling(mailbox, head);
+  }
   return has_place;
 }
 
@@ -235,7 +251,9 @@ static ic_status wait_locked(ic_bound *bound, ic_mailbox *mailbox,
   if (!ic_weight_try(bound->weight, mailbox, new->message)) return IC_FULL;
   add_waiter_locked(bound, new);
   *waits = true;
-  if (bound->waiting != new || !take_place(bound, mailbox, size)) return IC_OK;
+  if (bound->waiting != new || !take_place_or_call(bound, mailbox, size)) {
+    return IC_OK;
+  }
   *waits = push_first_locked(bound, mailbox, wake) != IC_OK;
   return IC_OK;
 }

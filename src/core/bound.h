@@ -23,10 +23,13 @@
 // dropped stands for the next one; it is spare as long as there is none.
 //
 // Senders that wait have their messages here, in order; each is moved into the
-// mailbox by the one that makes room. A sender first counts itself among those
-// that wait, and then looks for room; who makes room gives up the place first,
-// and then looks whether anybody waits. So one of both sees the other (all four
-// are sequentially consistent).
+// mailbox by the reader, which makes room. A sender first counts itself among those
+// that wait, then looks for room, and where there is none calls the reader
+// (mailbox.h). The reader gives up a place, then looks whether anybody waits. It need
+// not see those who count themselves just then: it looks again behind each time that it
+// takes from the mailbox, and before it sleeps it has taken once more if it was called.
+// A sender that has not called it, as the mailbox was not empty, is seen with what is
+// taken from there.
 //
 // Threads: any. Its mutex is taken under no other, and only the mailbox's lock
 // under it.
@@ -79,18 +82,14 @@ static inline size_t ic_bound_size(const ic_message *message) {
 }
 
 // With the mailbox's lock: takes a place for a value of [size], if there is one, as far
-// as was last seen of what was freed.
-static inline bool ic_bound_place_as_seen(const ic_bound *bound,
-                                          ic_mailbox *mailbox, size_t size) {
-  uint32_t values = mailbox->placed_values + 1;
-  uint64_t bytes = mailbox->placed_bytes + size;
-  if (size > bound->most_bytes ||
-      values - mailbox->seen_freed_values > bound->most_messages ||
-      bytes - mailbox->seen_freed_bytes > bound->most_bytes) {
+// as was last seen of what was freed. No number is beyond its end.
+static inline bool ic_bound_place_as_seen(ic_mailbox *mailbox, size_t size) {
+  if (mailbox->placed_values == mailbox->placed_values_end ||
+      size > mailbox->placed_bytes_end - mailbox->placed_bytes) {
     return false;
   }
-  mailbox->placed_values = values;
-  mailbox->placed_bytes = bytes;
+  mailbox->placed_values += 1;
+  mailbox->placed_bytes += size;
   return true;
 }
 
@@ -105,11 +104,16 @@ static inline void ic_bound_return_place_locked(ic_mailbox *mailbox,
   mailbox->placed_bytes -= size;
 }
 
+// Whether anybody waits for room.
+static inline bool ic_bound_is_awaited(const ic_bound *bound) {
+  return atomic_load_explicit(&bound->waiter_count, memory_order_relaxed) > 0;
+}
+
 // Whether a value may be pushed without the mutex, where there is a place for
 // it: it overtakes nobody then.
 static inline bool ic_bound_is_open(const ic_bound *bound) {
   return bound->when_full != IC_WHEN_FULL_DROP_OLDEST &&
-         atomic_load(&bound->waiter_count) == 0;
+         !ic_bound_is_awaited(bound);
 }
 
 // Pushes the value [message], or drops it or others: those are then in [dropped],
@@ -134,8 +138,7 @@ ic_status ic_bound_push_later(ic_bound *bound, ic_mailbox *mailbox,
 ic_message *ic_bound_serve(ic_bound *bound, ic_mailbox *mailbox);
 
 // A value of [size], which weighs no more, leaves its place, as it is about to
-// be handled; true: somebody waits for room. Only where others may wait the
-// look whether they do must stay behind that. Threads: the reader.
+// be handled; true: somebody waits for room. Threads: the reader.
 static inline bool ic_bound_leave_place(const ic_bound *bound,
                                         ic_mailbox *mailbox, size_t size) {
   uint32_t values =
@@ -144,12 +147,8 @@ static inline bool ic_bound_leave_place(const ic_bound *bound,
       atomic_load_explicit(&mailbox->freed_bytes, memory_order_relaxed) + size;
   atomic_store_explicit(&mailbox->freed_values, values + 1,
                         memory_order_relaxed);
-  if (bound->when_full != IC_WHEN_FULL_WAIT) {
-    atomic_store_explicit(&mailbox->freed_bytes, bytes, memory_order_release);
-    return false;
-  }
-  atomic_store(&mailbox->freed_bytes, bytes);
-  return atomic_load(&bound->waiter_count) > 0;
+  atomic_store_explicit(&mailbox->freed_bytes, bytes, memory_order_release);
+  return ic_bound_is_awaited(bound);
 }
 
 // Likewise for the value [message]. Gives what ic_bound_serve does.

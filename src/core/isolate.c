@@ -168,10 +168,14 @@ ic_status ic_isolate_push_later(ic_isolate *to, ic_message *message,
 // The rest of ic_isolate_admit, in functions that it ends by calling: so it
 // saves no registers for what is not usual.
 
+void ic_isolate_serve(ic_isolate *isolate) {
+  give_notices(ic_bound_serve(isolate->bound, &isolate->mailbox));
+}
+
 // Those that waited come in where [message] has left its place.
 __attribute__((noinline)) static ic_message *serve(ic_isolate *isolate,
                                                    ic_message *message) {
-  give_notices(ic_bound_serve(isolate->bound, &isolate->mailbox));
+  ic_isolate_serve(isolate);
   return message;
 }
 
@@ -264,7 +268,8 @@ static ic_status put_within_limits(ic_isolate *to, ic_message *message,
 
 // Likewise a value in one block, as most are, for which there is room as far as was last
 // seen. Calls nothing, so that it costs a short turn little. False: nothing was done.
-static bool put_at_once(ic_isolate *to, ic_message *message, bool *wake) {
+static inline bool put_at_once(ic_isolate *to, ic_message *message,
+                               bool *wake) {
   ic_mailbox *mailbox = &to->mailbox;
   const ic_weight *weight = &to->weight;
   const ic_bound *bound = to->bound;
@@ -273,41 +278,55 @@ static bool put_at_once(ic_isolate *to, ic_message *message, bool *wake) {
   if (bound && !ic_bound_is_open(bound)) return false;
   if (atomic_load_explicit(&weight->is_over, memory_order_relaxed))
     return false;
+  // Where nothing is weighed it has no weight, which always fits.
+  size_t bytes = weight->most_bytes > 0 ? ic_message_block_bytes(message) : 0;
   ic_message *head;
   if (!ic_mailbox_try_lock(mailbox, &head)) return false;
-  size_t bytes = ic_message_block_bytes(message);
-  bool has_weight = weight->most_bytes > 0;
-  if ((has_weight && !ic_weight_fits_as_seen(weight, mailbox, bytes)) ||
-      (bound &&
-       !ic_bound_place_as_seen(bound, mailbox, ic_bound_size(message)))) {
+  if (!ic_weight_fits_as_seen(weight, mailbox, bytes) ||
+      (bound && !ic_bound_place_as_seen(mailbox, ic_bound_size(message)))) {
     ic_mailbox_unlock(mailbox, head);
     return false;
   }
-  if (has_weight) ic_weight_note_locked(mailbox, message, bytes);
+  ic_weight_note_locked(mailbox, message, bytes);
   ic_mailbox_link_locked(mailbox, head, message, wake);
   return true;
 }
 
-static ic_status put(ic_isolate *to, ic_message *message, bool *wake) {
-  if (!has_limits(to)) return ic_mailbox_push(&to->mailbox, message, wake);
-  if (put_at_once(to, message, wake)) return IC_OK;
-  return put_within_limits(to, message, wake);
-}
-
 ic_status ic_isolate_put(ic_isolate *to, ic_message *message, bool *wake) {
   bool must_wake = false;
-  ic_status status = put(to, message, &must_wake);
+  ic_status status = has_limits(to)
+                         ? put_within_limits(to, message, &must_wake)
+                         : ic_mailbox_push(&to->mailbox, message, &must_wake);
   *wake |= must_wake;
   return status;
 }
 
-ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
-  bool wake = false;
-  ic_status status = put(to, message, &wake);
-  if (status == IC_FULL) return push_without_room(to, message);
+static ic_status finish_push(ic_isolate *to, ic_status status, bool wake) {
   if (wake) ic_isolate_wake(to);
   if (status == IC_GONE) end_if_outgrown(to);
   return status;
+}
+
+__attribute__((noinline)) static ic_status push_carefully(ic_isolate *to,
+                                                          ic_message *message) {
+  bool wake = false;
+  ic_status status = put_within_limits(to, message, &wake);
+  if (status == IC_FULL) return push_without_room(to, message);
+  return finish_push(to, status, wake);
+}
+
+__attribute__((noinline)) static ic_status push_within_limits(
+    ic_isolate *to, ic_message *message) {
+  bool wake;
+  if (!put_at_once(to, message, &wake)) return push_carefully(to, message);
+  return wake ? finish_push(to, IC_OK, true) : IC_OK;
+}
+
+ic_status ic_isolate_push(ic_isolate *to, ic_message *message) {
+  if (has_limits(to)) return push_within_limits(to, message);
+  bool wake = false;
+  ic_status status = ic_mailbox_push(&to->mailbox, message, &wake);
+  return finish_push(to, status, wake);
 }
 
 // A write can only fail where the count is at its end, and then it is readable.
@@ -422,10 +441,10 @@ static int64_t earlier(int64_t a, int64_t b) {
 }
 
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
-  ic_message *chain = ic_mailbox_take(&isolate->mailbox);
+  ic_message *chain = ic_isolate_take_now(isolate);
   if (chain || deadline_ns == 0) return chain;
   if (isolate->hot && glance(isolate)) {
-    return ic_mailbox_take(&isolate->mailbox);
+    return ic_isolate_take_now(isolate);
   }
   int64_t begin_ns = ic_now_ns();
   if (isolate->hot) {
@@ -438,5 +457,5 @@ ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns) {
     ic_mailbox_awake(&isolate->mailbox);
     isolate->hot = ic_now_ns() - begin_ns < HOT_NS;
   }
-  return ic_mailbox_take(&isolate->mailbox);
+  return ic_isolate_take_now(isolate);
 }

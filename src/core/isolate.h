@@ -332,10 +332,22 @@ static inline uint64_t ic_isolate_dropped(const ic_isolate *isolate) {
   return isolate->bound ? ic_bound_dropped(isolate->bound) : 0;
 }
 
+// Lets those in who wait for room in the mailbox, as far as there is any; it has a
+// bound. Threads: only the reader.
+void ic_isolate_serve(ic_isolate *isolate);
+
 // The messages that came, the oldest first. Where there are none, sleeps until
 // one comes, a wake or [deadline_ns] (0: does not sleep), and may return NULL.
 // Threads: only the reader.
 ic_message *ic_isolate_take(ic_isolate *isolate, int64_t deadline_ns);
+
+// Likewise, but never sleeps.
+static inline ic_message *ic_isolate_take_now(ic_isolate *isolate) {
+  ic_message *chain = ic_mailbox_take(&isolate->mailbox);
+  ic_bound *bound = isolate->bound;
+  if (bound && ic_bound_is_awaited(bound)) ic_isolate_serve(isolate);
+  return chain;
+}
 
 // Lets its body know that it is about to fall asleep. Threads: only the reader.
 static inline void ic_isolate_rest(ic_isolate *isolate) {

@@ -5,9 +5,10 @@
 
 #include <stddef.h>
 
-ic_message ic_mailbox_marks[2];
+ic_message ic_mailbox_marks[3];
 #define ASLEEP IC_MAILBOX_ASLEEP
 #define CLOSED IC_MAILBOX_CLOSED
+#define CALLED IC_MAILBOX_CALLED
 
 void ic_mailbox_init(ic_mailbox *mailbox) {
   *mailbox = (ic_mailbox){0};
@@ -86,6 +87,7 @@ ic_message *ic_mailbox_take(ic_mailbox *mailbox) {
     __builtin_prefetch((const char *)head + IC_CACHE_LINE);
   } while (!atomic_compare_exchange_weak_explicit(
       &mailbox->head, &head, NULL, memory_order_acquire, memory_order_relaxed));
+  if (head == CALLED) return NULL;
   mailbox->last = head;
   return reverse(head, &mailbox->taken);
 }
@@ -147,7 +149,8 @@ ic_message *ic_mailbox_close(ic_mailbox *mailbox) {
   } while (!atomic_compare_exchange_weak_explicit(&mailbox->head, &head, CLOSED,
                                                   memory_order_acquire,
                                                   memory_order_relaxed));
-  return head == ASLEEP || head == CLOSED ? NULL : reverse(head, &left);
+  bool is_mark = head == ASLEEP || head == CLOSED || head == CALLED;
+  return is_mark ? NULL : reverse(head, &left);
 }
 
 bool ic_mailbox_is_closed(const ic_mailbox *mailbox) {

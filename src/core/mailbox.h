@@ -25,6 +25,11 @@
 // lock pairs with the release of the unlock, also across what the reader does to the
 // word in between. All pushes into a mailbox lock it, or none does.
 //
+// Who has the lock may call the reader, where the mailbox is empty: the word then says
+// so, and the reader does not fall asleep before it has taken once more. Behind that it
+// sees what the caller did before. Where the reader is asleep, the caller sees what that
+// did before; so one of both sees the other, and neither needs a fence in its usual way.
+//
 // Threads: push, lock, close - any; take, count, sleep, awake - only the reader.
 // Memory:  a message belongs to the mailbox from push until take or close.
 
@@ -50,10 +55,12 @@ typedef struct {
   _Alignas(IC_CACHE_LINE) _Atomic(ic_message *) head;
   _Atomic uint64_t pushed;  // messages so far, refused ones too
   // Written with the lock. Bytes: see weight.h; values and their bytes: see bound.h.
+  // The ends are how far the numbers before them may go, as far as was last seen of
+  // what was lifted and freed.
   _Atomic uint64_t weighed;
-  uint64_t seen_lifted;
-  uint64_t placed_bytes, seen_freed_bytes;
-  uint32_t placed_values, seen_freed_values;
+  uint64_t weighed_end;
+  uint64_t placed_bytes, placed_bytes_end;
+  uint32_t placed_values, placed_values_end;
   // Messages are given the moment of their push: it is still to be found out which
   // ups and downs they come behind.
   _Atomic bool is_dated;
@@ -70,9 +77,10 @@ typedef struct {
 } ic_mailbox;
 
 // States of the head. Nothing ever reads or writes through them.
-extern ic_message ic_mailbox_marks[2];
+extern ic_message ic_mailbox_marks[3];
 #define IC_MAILBOX_ASLEEP (&ic_mailbox_marks[0])
 #define IC_MAILBOX_CLOSED (&ic_mailbox_marks[1])
+#define IC_MAILBOX_CALLED (&ic_mailbox_marks[2])
 
 void ic_mailbox_init(ic_mailbox *mailbox);
 
@@ -121,6 +129,12 @@ static inline void ic_mailbox_unlock(ic_mailbox *mailbox, ic_message *head) {
   atomic_store_explicit(&mailbox->head, head, memory_order_release);
 }
 
+// Likewise; the reader is called.
+static inline void ic_mailbox_unlock_calling(ic_mailbox *mailbox,
+                                             ic_message *head) {
+  ic_mailbox_unlock(mailbox, head ? head : IC_MAILBOX_CALLED);
+}
+
 // ic_mailbox_push of one that the caller has locked, where [head] was found,
 // which says that it is open; unlocks it. The second where it is not dated.
 void ic_mailbox_push_locked(ic_mailbox *mailbox, ic_message *head,
@@ -131,17 +145,19 @@ static inline void ic_mailbox_link_locked(ic_mailbox *mailbox, ic_message *head,
       atomic_load_explicit(&mailbox->pushed, memory_order_relaxed);
   atomic_store_explicit(&mailbox->pushed, pushed + 1, memory_order_relaxed);
   *wake = head == IC_MAILBOX_ASLEEP;
-  message->next = *wake ? NULL : head;
+  message->next = *wake || head == IC_MAILBOX_CALLED ? NULL : head;
   ic_mailbox_unlock(mailbox, message);
 }
 
-// All messages, the oldest first, linked by next; NULL if there are none.
+// All messages, the oldest first, linked by next; NULL if there are none. Whoever has
+// called the reader has done so no more.
 ic_message *ic_mailbox_take(ic_mailbox *mailbox);
 
 // [count] messages came to the reader by another way, and count as pushed and taken.
 void ic_mailbox_count(ic_mailbox *mailbox, uint64_t count);
 
-// Falls asleep; false where there is a message, or the mailbox is closed.
+// Falls asleep; false where there is a message, the reader was called, or the mailbox is
+// closed.
 bool ic_mailbox_sleep(ic_mailbox *mailbox);
 
 // Is awake again, whoever woke it.

@@ -235,7 +235,7 @@ static void run_turn(ic_simulator *self, ic_isolate *isolate) {
   int64_t deadline_ns;
   ic_isolate *outer = ic_turn_current();
   ic_turn_enter(isolate);
-  ic_message *chain = ic_mailbox_take(&isolate->mailbox);
+  ic_message *chain = ic_isolate_take_now(isolate);
   if (chain && chain->kind == IC_MESSAGE_LOAD) {
     ic_simulator_note(self, isolate, IC_NOTE_LOAD, NULL);
   }

@@ -3,7 +3,8 @@
 #include "core/weight.h"
 
 void ic_weight_init(ic_weight *self, size_t bytes) {
-  *self = (ic_weight){.most_bytes = bytes};
+  *self =
+      (ic_weight){.most_bytes = bytes < SIZE_MAX / 2 ? bytes : SIZE_MAX / 2};
 }
 
 void ic_weight_exceed(ic_weight *self) {
@@ -21,8 +22,9 @@ static bool try_locked(const ic_weight *self, ic_mailbox *mailbox,
   if (self->most_bytes == 0) return true;
   size_t bytes = ic_message_weight(message);
   if (!ic_weight_fits_as_seen(self, mailbox, bytes)) {
-    mailbox->seen_lifted =
-        atomic_load_explicit(&mailbox->lifted, memory_order_acquire);
+    mailbox->weighed_end =
+        atomic_load_explicit(&mailbox->lifted, memory_order_acquire) +
+        self->most_bytes;
     if (!ic_weight_fits_as_seen(self, mailbox, bytes)) return false;
   }
   ic_weight_note_locked(mailbox, message, bytes);

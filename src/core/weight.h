@@ -48,9 +48,9 @@ static inline bool ic_weight_fits_as_seen(const ic_weight *self,
                                           size_t bytes) {
   uint64_t weighed =
       atomic_load_explicit(&mailbox->weighed, memory_order_relaxed) + bytes;
-  size_t all = weighed - mailbox->seen_lifted +
-               atomic_load_explicit(&self->state_bytes, memory_order_relaxed);
-  return all <= self->most_bytes;
+  return weighed +
+             atomic_load_explicit(&self->state_bytes, memory_order_relaxed) <=
+         mailbox->weighed_end;
 }
 
 // Likewise: [bytes] more are weighed; likewise less.
@@ -61,11 +61,11 @@ static inline void ic_weight_raise_locked(ic_mailbox *mailbox, size_t bytes) {
                         memory_order_release);
 }
 
-// Likewise: [message] weighs [bytes].
+// Likewise: [message] weighs [bytes]; 0: it is not weighed.
 static inline void ic_weight_note_locked(ic_mailbox *mailbox,
                                          ic_message *message, size_t bytes) {
   ic_weight_raise_locked(mailbox, bytes);
-  message->is_weighed = true;
+  message->is_weighed = bytes > 0;
 }
 
 // Likewise: weighs [message], which is to be pushed there; false: that is too much,

@@ -486,7 +486,7 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   do {
     count_turn(self, 2);
     outcome =
-        ic_turn_run(isolate, ic_mailbox_take(&isolate->mailbox), &deadline_ns);
+        ic_turn_run(isolate, ic_isolate_take_now(isolate), &deadline_ns);
   } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
            comes_soon(self, isolate));
   if (outcome == IC_TURN_WAITS) ic_isolate_rest(isolate);
