@@ -14,7 +14,7 @@ local CORE_FLOORS = {
   "outsiders", "reader",
   "descendants", "program", "turn", "alarms", "run_queue", "worker",
   "monitor", "pool",
-  "simulator", "scheduler", "watchdog", "sentry", "changes", "paths",
+  "simulator", "scheduler", "meter", "watchdog", "sentry", "changes", "paths",
   "registry",
   "supervision", "dead_letters", "cluster", "shutdown", "death", "send",
   "simulated", "port",

@@ -217,6 +217,7 @@ bool ic_request_answer(ic_lua_body *body, lua_State *L) {
 bool ic_request_expire(ic_lua_body *body, lua_State *L) {
   ic_request *first = ic_requests_first(&body->requests);
   if (!first || first->deadline_ns > ic_body_now_ns(body)) return false;
+  ic_watchdog_count_call(body->meter);
   if (!first->co) {
     if (first->done) return false;
     fail(body, L, first, IC_TIMEOUT);

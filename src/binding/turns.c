@@ -125,6 +125,7 @@ static bool is_due(const ic_lua_body *body) {
 static bool timer_is_due(ic_lua_body *body) {
   if (!is_due(body)) return false;
   body->deadline_ns = IC_NEVER;  // its handler sets the next
+  ic_watchdog_count_call(body->meter);
   return true;
 }
 
@@ -190,7 +191,6 @@ static int dispatch(lua_State *L) {
   unsigned calls = 0;
   bool done = false;
   while (!done && !body->stopping && calls < body->calls_per_turn) {
-    ic_watchdog_count_call(body->meter);
     int arguments = push_next(body, L, &calls, &done);
     if (arguments >= 0) {
       call(body, L, arguments);

@@ -164,6 +164,9 @@ struct ic_isolate {
   bool has_begun;  // the thread's that runs it: the first message is handled
   uint8_t trust;   // likewise: of a pool's, see run_queue.h
   bool hot;        // the reader's: its last wait was a short one
+  // Written by whoever runs it; see watchdog.h. Of turns in the pool: those that are not
+  // timed before the next that is.
+  uint32_t skipped_turns;
 
   // What senders write to is in a cache line of its own, so that they don't slow
   // down the thread that runs the isolate; what that writes follows.
@@ -200,9 +203,9 @@ struct ic_isolate {
   ic_parker parker;
 
   _Atomic int64_t cpu_used_ns;  // as far as it is measured: see watchdog.h
-  // Written by whoever runs it, likewise; of turns in the pool: those since one was
-  // timed, those that are not before the next, and the short ones in a row.
-  uint32_t untimed_turns, skipped_turns, short_turns;
+  // Written by whoever runs it, likewise: with those to come, the turns that are not timed
+  // between two that are; the short ones in a row.
+  uint32_t untimed_turns, short_turns;
   bool is_doomed;                 // guard: the watchdog's mutex
   ic_isolate *next_doomed;        // likewise
   _Atomic uint64_t late_replies;  // as the counters

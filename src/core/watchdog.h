@@ -6,9 +6,9 @@
 //
 // CPU time is measured by looking, so that a message costs no reading of a clock:
 // a thread that runs an isolate with a limit has a meter that says which one, and
-// counts its calls; the watchdog reads the thread's CPU clock. Where the count has
-// not changed since the last look, the same call still runs. So a call is found
-// to be over its time a tick late at most, and never early.
+// counts its turns; the watchdog reads the thread's CPU clock. Where neither that count
+// nor the isolate's of messages has changed since the last look, the same call still
+// runs. So a call is found to be over its time a tick late at most, and never early.
 //
 // That the watchdog sleeps is read without a fence, too: it falls asleep only one
 // look after it has said so.
@@ -16,7 +16,8 @@
 // What an isolate uses in its whole life is added up look by look: all that its
 // thread has used, whether it runs just then or sleeps. In a pool it is added up turn
 // by turn, which costs those that have such a limit two readings of the time, but where
-// all turns are short: then few are timed, at random, and stand for the others.
+// all turns are short: then few are timed, at random, and stand for the others; what
+// was not short among these is found by the looks.
 //
 // In a simulated cluster the driver's thread is measured, while it gives turns.
 //
@@ -25,11 +26,10 @@
 #ifndef IC_WATCHDOG_H
 #define IC_WATCHDOG_H
 
+#include "core/meter.h"
 #include "core/scheduler.h"
 
-typedef struct ic_meter ic_meter;
-
-typedef struct {
+typedef struct ic_watchdog {
   ic_scheduler *scheduler;  // written once
   ic_parker parker;
   _Atomic bool stopping;
@@ -74,7 +74,8 @@ void ic_watchdog_thread_ends(ic_watchdog *watchdog);
 // was its own: nobody looks at it any more.
 void ic_watchdog_isolate_ends(ic_watchdog *watchdog, ic_isolate *isolate);
 
-// The isolate begins another call. NULL is allowed.
+// The isolate begins another call in its turn, which is not for a message. NULL is
+// allowed.
 void ic_watchdog_count_call(ic_meter *meter);
 
 #endif
