@@ -168,7 +168,7 @@ static bool run(ic_body *base, ic_message *chain, int64_t *deadline_ns) {
   if (!ic_ending_run(body, ic_turns_run)) return false;
   // Looked at once: it can come at any moment, and an end has a reason.
   if (ic_ending_name(body) || body->stopping) return false;
-  bool has_more = ic_queue_has_more(body);
+  bool has_more = ic_queue_has_more(body) || ic_turns_has_due_timer(body);
   *deadline_ns = has_more ? 0 : ic_body_next_deadline(body);
   return true;
 }

@@ -122,6 +122,12 @@ static bool is_due(const ic_lua_body *body) {
          body->deadline_ns <= ic_body_now_ns(body);
 }
 
+// The time is read for this only where timers ran, and may have set the next.
+bool ic_turns_has_due_timer(const ic_lua_body *body) {
+  return body->timers_had_turn && !body->base.isolate->simulator &&
+         is_due(body);
+}
+
 static bool timer_is_due(ic_lua_body *body) {
   if (!is_due(body)) return false;
   body->deadline_ns = IC_NEVER;  // its handler sets the next

@@ -17,4 +17,8 @@ void ic_turns_take(ic_lua_body *body, lua_State *L);
 // want of memory, it is stopping then. Raises nothing.
 void ic_turns_run(ic_lua_body *body);
 
+// Whether the turn that is over has left a timer that is due already, as one has that
+// is set for at once. Not in a simulated cluster, whose clock stands still in a turn.
+bool ic_turns_has_due_timer(const ic_lua_body *body);
+
 #endif
