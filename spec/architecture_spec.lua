@@ -7,7 +7,7 @@ local shell = require "spec.support.shell"
 
 -- From the ground up. A file in src/core may include those to its left.
 local CORE_FLOORS = {
-  "status", "sync", "slab", "alternates",
+  "status", "sync", "slab", "alternates", "large",
   "block", "homes", "chunks", "arena", "draft", "image",
   "buffer", "capture", "codec", "path", "limits", "escape", "message",
   "mailbox", "weight", "family", "bound", "isolate", "watch", "wait", "ref",

@@ -84,61 +84,6 @@ static void refuses_more_than_there_is(void) {
 }
 #endif
 
-static void keeps_a_bounded_number_of_large_ones_warm(void) {
-  enum { COUNT = 200 };
-  void *blocks[COUNT];
-  for (int i = 0; i < COUNT; i++) {
-    blocks[i] = ic_block_take(IC_BLOCK_LARGE * (size_t)(1 + i % 8));
-    CHECK(blocks[i]);
-  }
-  for (int i = 0; i < COUNT; i++)
-    ic_block_give(blocks[i], IC_BLOCK_LARGE * (size_t)(1 + i % 8));
-  CHECK(ic_block_cached_bytes() <= IC_BLOCK_CACHE_BYTES);
-  size_t before = ic_block_cached_bytes();
-  void *block = ic_block_take(IC_BLOCK_LARGE * 4);
-  CHECK(before == 0 || ic_block_cached_bytes() < before);
-  ic_block_give(block, IC_BLOCK_LARGE * 4);
-  CHECK(ic_block_cached_bytes() == before);
-}
-
-#if !ADDRESS_SANITIZED
-// What grows begins small: then what it grew up to the last time is still wanted.
-static void keeps_larger_ones_when_it_maps_a_small_one(void) {
-  enum { MOST = IC_BLOCK_CACHE_BYTES / IC_BLOCK_LARGE + 1 };
-  void *small[MOST];
-  int count = 0;
-  ic_block_give(ic_block_take(8 * IC_BLOCK_LARGE), 8 * IC_BLOCK_LARGE);
-  size_t before;
-  do {  // until none of its size is warm
-    before = ic_block_cached_bytes();
-    small[count++] = ic_block_take(IC_BLOCK_LARGE);
-  } while (count < MOST && ic_block_cached_bytes() < before);
-  CHECK(ic_block_cached_bytes() >= 8 * IC_BLOCK_LARGE);
-  while (count > 0)
-    ic_block_give(small[--count], IC_BLOCK_LARGE);
-  before = ic_block_cached_bytes();
-  size_t larger = 100 * IC_BLOCK_LARGE;
-  void *block = ic_block_take(larger);
-  CHECK(ic_block_cached_bytes() < before);
-  ic_block_give(block, larger);
-}
-
-// Or two sizes that are wanted in turns would drive out each other.
-static void keeps_a_few_small_ones_when_it_maps_large_ones(void) {
-  enum { COUNT = 5, BYTES = IC_BLOCK_LARGE << 7 };
-  void *large[COUNT];
-  ic_block_give(ic_block_take(IC_BLOCK_LARGE), IC_BLOCK_LARGE);
-  for (int i = 0; i < COUNT; i++) {
-    large[i] = ic_block_take(BYTES);
-    CHECK(large[i]);
-  }
-  CHECK(ic_block_cached_bytes() >= IC_BLOCK_LARGE);
-  CHECK(ic_block_cached_bytes() < 24 * IC_BLOCK_LARGE);
-  for (int i = 0; i < COUNT; i++)
-    ic_block_give(large[i], BYTES);
-}
-#endif
-
 // --- Threads that hand blocks on --------------------------------------------
 
 enum { THREADS = 4, ROUNDS = 20000, PLACES = 64 };
@@ -216,11 +161,6 @@ int main(void) {
   RUN(fails_in_tests_when_asked_to);
 #if !ADDRESS_SANITIZED
   RUN(refuses_more_than_there_is);
-#endif
-  RUN(keeps_a_bounded_number_of_large_ones_warm);
-#if !ADDRESS_SANITIZED
-  RUN(keeps_larger_ones_when_it_maps_a_small_one);
-  RUN(keeps_a_few_small_ones_when_it_maps_large_ones);
 #endif
   RUN(can_be_given_back_by_any_thread);
   RUN(serves_a_flood);

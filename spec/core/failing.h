@@ -6,7 +6,8 @@
 //   }
 //
 // Every C test is linked so that the core's malloc, calloc, realloc, strdup,
-// pthread_create and the takes of block.h pass through here. Only the calling thread's calls fail.
+// pthread_create and the takes of block.h pass through here. Only the calling thread's
+// calls fail.
 
 #ifndef IC_FAILING_H
 #define IC_FAILING_H

@@ -41,9 +41,30 @@ static void maps_what_is_aligned_and_can_be_unmapped(void) {
   CHECK(munmap(map, BYTES) == 0);
 }
 
+static void a_class_is_the_least_that_holds_a_size(void) {
+  for (size_t first = 64; first <= 512; first *= 8) {
+    for (size_t size = 1; size <= 20 * first; size++) {
+      size_t class = ic_size_class(size, first);
+      CHECK(ic_size_class_bytes(class, first) >= size);
+      CHECK(class == 0 || ic_size_class_bytes(class - 1, first) < size);
+    }
+  }
+}
+
+static void there_are_four_for_each_doubling(void) {
+  CHECK(ic_size_class_bytes(0, 512) == 512);
+  CHECK(ic_size_class_bytes(1, 512) == 640);
+  CHECK(ic_size_class_bytes(2, 512) == 768);
+  CHECK(ic_size_class_bytes(3, 512) == 896);
+  CHECK(ic_size_class_bytes(4, 512) == 1024);
+  CHECK(ic_size_class_bytes(8, 512) == 2048);
+}
+
 int main(void) {
   RUN(takes_each_free_piece_once);
   RUN(one_that_was_full_is_found_again);
   RUN(maps_what_is_aligned_and_can_be_unmapped);
+  RUN(a_class_is_the_least_that_holds_a_size);
+  RUN(there_are_four_for_each_doubling);
   return check_report("slab");
 }

@@ -36,6 +36,7 @@
 #include "core/block.h"
 #include "core/chunks.h"
 #include "core/homes.h"
+#include "core/slab.h"
 #include "core/sync.h"
 
 #if defined(__has_feature)
@@ -97,22 +98,14 @@ struct ic_arena {
   large large;
 };
 
-// The doubling that [size], more than STEPPED_MAX, is in: 9 is 513 to 1024.
-static int doubling_of(size_t size) {
-  return 63 - __builtin_clzll((unsigned long long)size - 1);
-}
-
 static inline size_t class_of(size_t size) {
   if (size <= STEPPED_MAX) return (size - 1) / GRANULE;
-  int doubling = doubling_of(size);
-  return STEPPED_CLASSES + (size_t)(doubling - 9) * 4 +
-         (((size - 1) >> (doubling - 2)) & 3);
+  return STEPPED_CLASSES - 1 + ic_size_class(size, STEPPED_MAX);
 }
 
 static size_t class_bytes(size_t class) {
   if (class < STEPPED_CLASSES) return (class + 1) * GRANULE;
-  size_t quarter = class - STEPPED_CLASSES;
-  return (size_t)(STEPPED_MAX / 4 * (5 + quarter % 4)) << quarter / 4;
+  return ic_size_class_bytes(class - STEPPED_CLASSES + 1, STEPPED_MAX);
 }
 
 static inline void push_block(ic_arena *arena, size_t class, void *block) {

@@ -1,4 +1,4 @@
-// block.c - small blocks by thread and depot, large ones by a cache.
+// block.c - small blocks, by thread and depot.
 //
 // Small blocks are cut from chunks of one size class. A chunk is aligned to its
 // size, so a block's address leads to it:
@@ -27,6 +27,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/large.h"
+#include "core/slab.h"
 #include "core/sync.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -40,10 +42,6 @@
 #define HAS_OWN_BLOCKS true
 #endif
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 enum {
   LINE = 64,  // bytes of a cache line, and IC_BLOCK_UNIT; classes are multiples
   STEPPED_MAX = 512,
@@ -52,7 +50,6 @@ enum {
   SMALL_MAX = STEPPED_MAX << 4,
   CHUNK_BYTES = 256 << 10,
   STEP_BYTES = 64 << 10,  // of a chunk, made resident at once
-  PAGE = 4096,
   BATCH_BYTES = 16 << 10,
   BATCH_MAX = 64,
   BATCH_MIN = 2,
@@ -63,44 +60,14 @@ enum {
 
 // --- Sizes ------------------------------------------------------------------
 
-// Four classes for each doubling, from the [first] on, which is a power of two:
-// 1.25, 1.5, 1.75 and 2 times it, and so on. 0 for [first] itself.
-static inline size_t quarter_class(size_t size, size_t first) {
-  if (size <= first) return 0;
-  size_t doubling = (size_t)(63 - __builtin_clzll(size - 1));
-  size_t quarter = ((size - 1) >> (doubling - 2)) & 3;
-  size_t from = (size_t)__builtin_ctzll(first);
-  return (doubling - from) * 4 + quarter + 1;
-}
-
-static inline size_t quarter_bytes(size_t class, size_t first) {
-  if (class == 0) return first;
-  size_t doubling = (class - 1) / 4, quarter = (class - 1) % 4;
-  return (first << doubling) / 4 * (5 + quarter);
-}
-
 static inline size_t class_of(size_t size) {
   if (size <= STEPPED_MAX) return size > 0 ? (size - 1) / LINE : 0;
-  return STEPPED_CLASSES - 1 + quarter_class(size, STEPPED_MAX);
+  return STEPPED_CLASSES - 1 + ic_size_class(size, STEPPED_MAX);
 }
 
 static inline size_t class_bytes(size_t class) {
   if (class < STEPPED_CLASSES) return (class + 1) * LINE;
-  return quarter_bytes(class - STEPPED_CLASSES + 1, STEPPED_MAX);
-}
-
-// --- Mapping ----------------------------------------------------------------
-
-// Makes [size] bytes resident at once: a fault for each page costs many times as
-// much. What can't be done now is done by the faults.
-static void populate(void *begin, size_t size) {
-  (void)madvise(begin, size, MADV_POPULATE_WRITE);
-}
-
-static void *map(size_t size) {
-  void *begin = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return begin == MAP_FAILED ? NULL : begin;
+  return ic_size_class_bytes(class - STEPPED_CLASSES + 1, STEPPED_MAX);
 }
 
 // --- Chunks -----------------------------------------------------------------
@@ -134,15 +101,11 @@ static chunk *chunk_of(void *block) {
 }
 
 static chunk *map_chunk(void) {
-  char *begin = map(2 * CHUNK_BYTES);
-  if (!begin) return NULL;
-  char *aligned = (char *)chunk_of(begin + CHUNK_BYTES - 1);
-  char *end = begin + 2 * CHUNK_BYTES;
-  if (aligned > begin) munmap(begin, (size_t)(aligned - begin));
-  munmap(aligned + CHUNK_BYTES, (size_t)(end - aligned) - CHUNK_BYTES);
-  populate(aligned, STEP_BYTES);
-  ((chunk *)aligned)->resident = aligned + STEP_BYTES;
-  return (chunk *)aligned;
+  char *map = ic_slab_map(CHUNK_BYTES, CHUNK_BYTES);
+  if (!map) return NULL;
+  ic_slab_populate(map, STEP_BYTES);
+  ((chunk *)map)->resident = map + STEP_BYTES;
+  return (chunk *)map;
 }
 
 static chunk *new_chunk(void) {
@@ -229,7 +192,7 @@ static free_block *cut_locked(chunk *some, size_t size) {
     block = (free_block *)some->cut;
     some->cut += size;
     if (some->cut > some->resident) {
-      populate(some->resident, STEP_BYTES);
+      ic_slab_populate(some->resident, STEP_BYTES);
       some->resident += STEP_BYTES;
     }
   }
@@ -403,145 +366,6 @@ static void give_small(void *some, size_t size) {
   if (cache.count[class] >= 2 * cache.batch[class]) spill(class);
 }
 
-// --- Large blocks -----------------------------------------------------------
-
-enum { LARGE_CLASSES = 4 * 7 + 1 };  // up to 8 MiB; above, none is kept
-
-#define CACHED_MAX (IC_BLOCK_LARGE << 7)
-
-// Of warm blocks, so much stays whatever is mapped.
-#define STAYING_BYTES ((size_t)768 << 10)
-
-// A block that nobody uses; in two rings.
-typedef struct warm_block {
-  struct warm_block *previous, *next;  // of its class, the youngest first
-  struct warm_block *older, *younger;  // of all
-  size_t bytes;
-} warm_block;
-
-// Guard: its mutex.
-static struct {
-  ic_mutex mutex;
-  warm_block *classes[LARGE_CLASSES];
-  warm_block *oldest, *youngest;
-  size_t bytes;
-} warm = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
-
-// The bytes of the mapping for a large block of [size].
-static size_t mapped_bytes(size_t size) {
-  if (size > CACHED_MAX) return (size + PAGE - 1) / PAGE * PAGE;
-  return quarter_bytes(quarter_class(size, IC_BLOCK_LARGE), IC_BLOCK_LARGE);
-}
-
-static void unlink_warm_locked(warm_block *some) {
-  size_t class = quarter_class(some->bytes, IC_BLOCK_LARGE);
-  *(some->previous ? &some->previous->next : &warm.classes[class]) = some->next;
-  if (some->next) some->next->previous = some->previous;
-  *(some->younger ? &some->younger->older : &warm.youngest) = some->older;
-  *(some->older ? &some->older->younger : &warm.oldest) = some->younger;
-  warm.bytes -= some->bytes;
-}
-
-static void link_warm_locked(warm_block *some, size_t bytes) {
-  warm_block **class = &warm.classes[quarter_class(bytes, IC_BLOCK_LARGE)];
-  *some = (warm_block){.next = *class, .older = warm.youngest, .bytes = bytes};
-  if (*class) (*class)->previous = some;
-  *class = some;
-  *(warm.youngest ? &warm.youngest->younger : &warm.oldest) = some;
-  warm.youngest = some;
-  warm.bytes += bytes;
-}
-
-static void *take_warm(size_t bytes) {
-  if (bytes > CACHED_MAX) return NULL;
-  ic_mutex_lock(&warm.mutex);
-  warm_block *some = warm.classes[quarter_class(bytes, IC_BLOCK_LARGE)];
-  if (some) unlink_warm_locked(some);
-  ic_mutex_unlock(&warm.mutex);
-  return some;
-}
-
-// Takes out the oldest that are [smaller_than], until no more than [most_bytes] are
-// left.
-static warm_block *cool_locked(size_t most_bytes, size_t smaller_than) {
-  warm_block *doomed = NULL, *younger;
-  for (warm_block *some = warm.oldest; some && warm.bytes > most_bytes;
-       some = younger) {
-    younger = some->younger;
-    if (some->bytes >= smaller_than) continue;
-    unlink_warm_locked(some);
-    some->next = doomed;
-    doomed = some;
-  }
-  return doomed;
-}
-
-static void unmap_all(warm_block *doomed) {
-  while (doomed) {
-    warm_block *next = doomed->next;
-    munmap(doomed, doomed->bytes);
-    doomed = next;
-  }
-}
-
-// A mapping of [bytes], [more] of them new, takes the place of smaller warm blocks: so
-// who asks for larger and larger ones does not leave all the smaller ones behind. Larger
-// ones stay, as those who grow up to them begin small each time; and so do a few small
-// ones, or two that are wanted in turns would drive out each other.
-static void make_place(size_t bytes, size_t more) {
-  ic_mutex_lock(&warm.mutex);
-  size_t most = warm.bytes > more ? warm.bytes - more : 0;
-  warm_block *doomed =
-      cool_locked(most > STAYING_BYTES ? most : STAYING_BYTES, bytes);
-  ic_mutex_unlock(&warm.mutex);
-  unmap_all(doomed);
-}
-
-static void *take_large(size_t size) {
-  if (size > SIZE_MAX - PAGE) return NULL;
-  size_t bytes = mapped_bytes(size);
-  void *block = take_warm(bytes);
-  if (block) return block;
-  make_place(bytes, bytes);
-  block = map(bytes);
-  if (block) populate(block, size);
-  return block;
-}
-
-static void give_large(void *block, size_t size) {
-  size_t bytes = mapped_bytes(size);
-  if (bytes > CACHED_MAX) {
-    munmap(block, bytes);
-    return;
-  }
-  ic_mutex_lock(&warm.mutex);
-  link_warm_locked(block, bytes);
-  warm_block *doomed = cool_locked(IC_BLOCK_CACHE_BYTES, SIZE_MAX);
-  ic_mutex_unlock(&warm.mutex);
-  unmap_all(doomed);
-}
-
-// A warm block is worth a copy; else the system moves the pages.
-static void *resize_large(void *block, size_t old_size, size_t new_size) {
-  if (new_size > SIZE_MAX - PAGE) return NULL;
-  size_t old_bytes = mapped_bytes(old_size), bytes = mapped_bytes(new_size);
-  if (bytes == old_bytes) return block;
-  void *moved = take_warm(bytes);
-  if (moved) {
-    memcpy(moved, block, old_size < new_size ? old_size : new_size);
-    give_large(block, old_size);
-    return moved;
-  }
-  if (bytes > old_bytes) make_place(bytes, bytes - old_bytes);
-  moved = mremap(block, old_bytes, bytes, MREMAP_MAYMOVE);
-  if (moved == MAP_FAILED) return NULL;
-  if (new_size > old_size) {
-    size_t begin = old_size / PAGE * PAGE;
-    populate((char *)moved + begin, new_size - begin);
-  }
-  return moved;
-}
-
 // --- All of them ------------------------------------------------------------
 
 static inline bool is_small(size_t size) {
@@ -554,7 +378,7 @@ static inline bool is_large(size_t size) {
 
 void *ic_block_take(size_t size) {
   if (is_small(size)) return take_small(size);
-  return is_large(size) ? take_large(size) : malloc(ic_block_fit(size));
+  return is_large(size) ? ic_large_take(size) : malloc(ic_block_fit(size));
 }
 
 void ic_block_give(void *block, size_t size) {
@@ -562,7 +386,7 @@ void ic_block_give(void *block, size_t size) {
   if (is_small(size)) {
     give_small(block, size);
   } else if (is_large(size)) {
-    give_large(block, size);
+    ic_large_give(block, size);
   } else {
     free(block);
   }
@@ -570,7 +394,7 @@ void ic_block_give(void *block, size_t size) {
 
 void *ic_block_resize(void *block, size_t old_size, size_t new_size) {
   if (is_large(old_size) && is_large(new_size)) {
-    return resize_large(block, old_size, new_size);
+    return ic_large_resize(block, old_size, new_size);
   }
   if (is_small(old_size) && is_small(new_size) &&
       class_of(old_size) == class_of(new_size)) {
@@ -585,14 +409,7 @@ void *ic_block_resize(void *block, size_t old_size, size_t new_size) {
 
 size_t ic_block_fit(size_t size) {
   if (is_small(size)) return class_bytes(class_of(size));
-  if (is_large(size)) return mapped_bytes(size);
+  if (is_large(size)) return ic_large_fit(size);
   if (!HAS_OWN_BLOCKS) return size;
   return (size + LINE - 1) / LINE * LINE;
-}
-
-size_t ic_block_cached_bytes(void) {
-  ic_mutex_lock(&warm.mutex);
-  size_t bytes = warm.bytes;
-  ic_mutex_unlock(&warm.mutex);
-  return bytes;
 }

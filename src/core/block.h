@@ -18,8 +18,7 @@
 
 #include <stddef.h>
 
-// What the process keeps resident of large blocks that nobody uses, at most.
-#define IC_BLOCK_CACHE_BYTES ((size_t)32 << 20)
+#include "core/large.h"
 
 // A block of at least [size] bytes, aligned to 16. NULL: no memory.
 void *ic_block_take(size_t size);
@@ -37,14 +36,11 @@ void *ic_block_resize(void *block, size_t old_size, size_t new_size);
 size_t ic_block_fit(size_t size);
 #define IC_BLOCK_UNIT ((size_t)64)
 
-// From here on a block is a mapping of its own.
-#define IC_BLOCK_LARGE ((size_t)64 << 10)
+// From here on a block is a mapping of its own (large.h).
+#define IC_BLOCK_LARGE IC_LARGE_LEAST
 
 // Gives all that the calling thread keeps back to the process: whoever is about
 // to sleep does not know for how long.
 void ic_block_rest(void);
-
-// What the process keeps of large blocks that nobody uses.
-size_t ic_block_cached_bytes(void);
 
 #endif

@@ -44,15 +44,6 @@ static struct {
   size_t mapped_count;
 } store = {.mutex = {PTHREAD_MUTEX_INITIALIZER}};
 
-// Makes the pages resident; where the kernel can't, each is when it is used.
-static void populate(char *map, size_t bytes) {
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // since Linux 5.14
-#endif
-  madvise(map, bytes, bytes == HUGE_BYTES ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  madvise(map, bytes, MADV_POPULATE_WRITE);
-}
-
 // A slab of [count] free homes, not linked. NULL: no memory.
 static home_slab *map_slab(unsigned count) {
   home_slab *some = malloc(sizeof *some);
@@ -63,7 +54,8 @@ static home_slab *map_slab(unsigned count) {
     free(some);
     return NULL;
   }
-  populate(map, bytes);
+  madvise(map, bytes, bytes == HUGE_BYTES ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  ic_slab_populate(map, bytes);
   uint64_t all = UINT64_MAX >> (64 - count);
   *some = (home_slab){
       .slab = {.free = all}, .homes = map, .bytes = bytes, .all = all};

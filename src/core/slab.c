@@ -4,6 +4,10 @@
 
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // since Linux 5.14
+#endif
+
 void *ic_slab_map(size_t bytes, size_t alignment) {
   char *map = mmap(NULL, bytes + alignment, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -12,6 +16,10 @@ void *ic_slab_map(size_t bytes, size_t alignment) {
   if (before > 0) munmap(map, before);
   munmap(map + before + bytes, alignment - before);
   return map + before;
+}
+
+void ic_slab_populate(void *begin, size_t bytes) {
+  (void)madvise(begin, bytes, MADV_POPULATE_WRITE);
 }
 
 void ic_slab_link(ic_slab **first, ic_slab *slab) {
