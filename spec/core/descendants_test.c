@@ -49,6 +49,21 @@ static void those_that_are_found_are_stopped(void) {
   finish(&all, root, descriptor);
 }
 
+// It is always in the middle of starting one.
+static void none_is_started_behind_the_look(void) {
+  for (int round = 0; round < 20; round++) {
+    ic_descendants all = {0};
+    int descriptor;
+    pid_t root = start("echo; while :; do sleep 1000 & done", &descriptor);
+    ic_descendants_find(&all, root);
+    size_t before = all.count;
+    usleep(5000);
+    ic_descendants_find(&all, root);
+    CHECK(all.count == before);
+    finish(&all, root, descriptor);
+  }
+}
+
 static void who_has_ended_gets_no_signal(void) {
   ic_descendants all = {0};
   int descriptor, status;
@@ -77,6 +92,7 @@ static void without_memory_none_is_stopped(void) {
 int main(void) {
   RUN(all_generations_are_found_once);
   RUN(those_that_are_found_are_stopped);
+  RUN(none_is_started_behind_the_look);
   RUN(who_has_ended_gets_no_signal);
   RUN(without_memory_none_is_stopped);
   return check_report("descendants");

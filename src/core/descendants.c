@@ -8,24 +8,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { PATH_BYTES = 64, STAT_BYTES = 1024 };
+enum {
+  PATH_BYTES = 64,
+  STAT_BYTES = 1024,
+  STOP_LOOK_US = 500,
+  STOP_LOOKS = 400  // 200 ms and more
+};
+
+// Reads [path], a stat of a process or thread. What is behind the name, which may hold
+// anything: the state, then other fields. NULL: there is none.
+static const char *read_stat(const char *path, char text[STAT_BYTES]) {
+  FILE *file = fopen(path, "re");
+  if (!file) return NULL;
+  size_t size = fread(text, 1, STAT_BYTES - 1, file);
+  fclose(file);
+  text[size] = '\0';
+  const char *at = strrchr(text, ')');
+  return at && at[1] == ' ' ? at + 2 : NULL;
+}
+
+static bool is_over(char state) {
+  return state == 'Z' || state == 'X';
+}
 
 // When it began, in ticks since the system did; 0: it has ended.
 static uint64_t begin_of(pid_t id) {
-  char text[STAT_BYTES];
-  snprintf(text, PATH_BYTES, "/proc/%ld/stat", (long)id);
-  FILE *file = fopen(text, "re");
-  if (!file) return 0;
-  size_t size = fread(text, 1, sizeof text - 1, file);
-  fclose(file);
-  text[size] = '\0';
-  // Behind the name, which may hold anything: the state, and 18 fields more.
-  const char *at = strrchr(text, ')');
-  if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X') return 0;
-  for (int field = 0; at && field < 20; field++)
+  char path[PATH_BYTES], text[STAT_BYTES];
+  snprintf(path, sizeof path, "/proc/%ld/stat", (long)id);
+  const char *at = read_stat(path, text);
+  if (!at || is_over(*at)) return 0;
+  for (int field = 0; at && field < 19; field++)
     at = strchr(at + 1, ' ');
   return at ? strtoull(at, NULL, 10) : 0;
+}
+
+// A thread that is to stop may be in the middle of starting a program, which is seen
+// only when it has. One that waits for a device does not stop for long.
+static void wait_until_stopped(const char *thread_folder) {
+  char path[PATH_BYTES + 8], text[STAT_BYTES];
+  snprintf(path, sizeof path, "%s/stat", thread_folder);
+  for (int looks = 0; looks < STOP_LOOKS; looks++) {
+    const char *state = read_stat(path, text);
+    if (!state || is_over(*state) || *state == 'T' || *state == 't') return;
+    usleep(STOP_LOOK_US);
+  }
 }
 
 static bool has(const ic_descendants *all, ic_descendant one) {
@@ -54,9 +82,10 @@ static void add(ic_descendants *all, pid_t id) {
 // Those that one thread of it has started.
 static void add_children_of_thread(ic_descendants *all, pid_t id,
                                    const char *thread) {
-  char path[PATH_BYTES];
-  snprintf(path, sizeof path, "/proc/%ld/task/%.20s/children", (long)id,
-           thread);
+  char folder[PATH_BYTES], path[PATH_BYTES + 16];
+  snprintf(folder, sizeof folder, "/proc/%ld/task/%.20s", (long)id, thread);
+  wait_until_stopped(folder);
+  snprintf(path, sizeof path, "%s/children", folder);
   FILE *file = fopen(path, "re");
   if (!file) return;
   long child;
