@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "binding/ref.h"
+#include "binding/sending.h"
 
 #define ENVELOPE_TYPE "isolate_cluster.message"
 
@@ -88,9 +89,9 @@ static int reply(lua_State *L) {
   ic_isolate_fetch_mailbox(to);
   ic_message *answer;
   ic_status status =
-      ic_lua_ref_answer(L, body, 2, self->request, self->message, &answer);
+      ic_sending_answer(L, body, 2, self->request, self->message, &answer);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
-  return ic_lua_ref_send(L, body, to, answer);
+  return ic_sending_send(L, body, to, answer);
 }
 
 static void push_correlation_id(lua_State *L, const envelope *self) {

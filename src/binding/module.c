@@ -19,6 +19,7 @@
 #include "binding/process.h"
 #include "binding/ref.h"
 #include "binding/sandbox.h"
+#include "binding/sending.h"
 #include "binding/simulation.h"
 #include "binding/spawning.h"
 #include "binding/turns.h"
@@ -188,9 +189,9 @@ static int encode(lua_State *L) {
   if (lua_isnone(L, 1)) {
     return luaL_error(L, "IsolateCluster.encode wants a value, got nothing");
   }
-  ic_status status = ic_lua_ref_encode_bytes(L, body, 1);
+  ic_status status = ic_sending_encode_bytes(L, body, 1);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
-  ic_lua_ref_tell_askers(body, NULL);
+  ic_sending_tell_askers(body, NULL);
   ic_buffer *encoded = &body->scratch.encoded;
   lua_pushlstring(L, (const char *)encoded->bytes, encoded->size);
   // One huge value must not cost the isolate that memory for good.

@@ -36,39 +36,6 @@ ic_lua_ref *ic_lua_ref_test(lua_State *L, int index);
 // How the values of [body] carry refs.
 ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body);
 
-// Encodes the value at [index] as a message, which the errors call [name].
-//
-// Ownership: gives [out]. Stack: [-0, +0]. Never raises.
-// Errors: IC_UNSENDABLE, IC_MEMORY; text in the scratch.
-ic_status ic_lua_ref_encode(lua_State *L, ic_lua_body *body, int index,
-                            const char *name, ic_message **out);
-
-// Encodes the value at [index], the isolate's own to look at: into the scratch's
-// [encoded], which keeps its memory for the next time. Errors: likewise.
-ic_status ic_lua_ref_encode_bytes(lua_State *L, ic_lua_body *body, int index);
-
-// As ic_lua_ref_encode, and behind the value the string at index [type], if that is
-// not 0.
-ic_status ic_lua_ref_encode_typed(lua_State *L, ic_lua_body *body, int index,
-                                  int type, ic_message **out);
-
-// Tells the askers of the requests that were handed on by what was encoded last,
-// that it went to [to]; NULL: where nobody can know. Sending does it.
-void ic_lua_ref_tell_askers(ic_lua_body *body, ic_isolate *to);
-
-// As ic_lua_ref_encode: the answer of [body] to [request], or 0; with the correlation id
-// of [question], if that is not NULL.
-ic_status ic_lua_ref_answer(lua_State *L, ic_lua_body *body, int index,
-                            uint64_t request, const ic_message *question,
-                            ic_message **out);
-
-// Sends [message] from [body]; what is left to its caller on an error is freed.
-// Pushes true, or nil, a text and a code; returns how many, which its caller
-// returns to Lua at once: where a mailbox is full it may wait, and yield.
-// Raises where it can't.
-int ic_lua_ref_send(lua_State *L, ic_lua_body *body, ic_isolate *to,
-                    ic_message *message);
-
 // Pushes nil, [text] and the name of [status]; returns 3.
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text);
 
@@ -83,10 +50,5 @@ bool ic_lua_ref_push_own(lua_State *L, const char *field);
 // Adds the functions for refs to the table on the top. Below it is the body.
 // Stack: [-0, +0]. Raises memory errors.
 void ic_lua_ref_open(lua_State *L);
-
-// Likewise a request, whose sender waits for the answer anyway. [waits]: it waits
-// for room. Does not yield.
-int ic_lua_ref_ask(lua_State *L, ic_lua_body *body, ic_isolate *to,
-                   ic_message *message, bool *waits);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "binding/coroutine.h"
 #include "binding/ref.h"
+#include "binding/sending.h"
 #include "core/wait.h"
 
 #define DEFAULT_TIMEOUT 5.0
@@ -389,8 +390,8 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
   ic_message *message;
   ic_isolate_fetch_mailbox(ref->isolate);
   ic_request *request = prepare(L, body);
-  ic_status status =
-      ic_lua_ref_encode_typed(L, body, 2, lua_isnil(L, 4) ? 0 : 4, &message);
+  ic_extras behind = {.type = lua_isnil(L, 4) ? 0 : 4};
+  ic_status status = ic_sending_encode_with(L, body, 2, &behind, &message);
   if (status != IC_OK) {
     ic_lua_ref_fail(L, status, body->scratch.text);
     return NULL;
@@ -405,7 +406,7 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
       ic_body_hold_isolate(body);
   message->request = request->number;
   bool waits;
-  if (ic_lua_ref_ask(L, body, ref->isolate, message, &waits) != 1) {
+  if (ic_sending_ask(L, body, ref->isolate, message, &waits) != 1) {
     remove_request(body, L, request);
     return NULL;
   }

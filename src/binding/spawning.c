@@ -10,6 +10,7 @@
 #include "binding/node.h"
 #include "binding/ref.h"
 #include "binding/sandbox.h"
+#include "binding/sending.h"
 #include "core/escape.h"
 
 // The arguments, and what is pushed behind them.
@@ -70,7 +71,7 @@ static ic_status read_function(lua_State *L, ic_entry *out) {
 
 static ic_status read_code(lua_State *L, ic_entry *out) {
   if (out->kind == IC_ENTRY_SUPERVISOR) {
-    return ic_lua_ref_encode(L, ic_body_of(L), ENTRY, "supervisor", &out->plan);
+    return ic_sending_encode(L, ic_body_of(L), ENTRY, "supervisor", &out->plan);
   }
   if (out->kind == IC_ENTRY_FUNCTION) return read_function(L, out);
   out->bytes = copy_string(L, ENTRY);
@@ -188,8 +189,8 @@ static int spawn(lua_State *L) {
   push_package_field(L, "cpath");
   if (!lua_isnil(L, PROPERTIES)) {
     ic_status status =
-        ic_lua_ref_encode(L, body, PROPERTIES, "properties", &start.properties);
-    ic_lua_ref_tell_askers(body, NULL);
+        ic_sending_encode(L, body, PROPERTIES, "properties", &start.properties);
+    ic_sending_tell_askers(body, NULL);
     if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   }
   ic_isolate *isolate;
