@@ -118,9 +118,7 @@ static void end_found_turn(ic_meter *meter, ic_isolate *isolate,
   isolate->skipped_turns = 0;
 }
 
-// Apart from the usual way of a short turn, which is one function with what is around it.
-__attribute__((noinline)) void ic_meter_end_timed_turn(ic_meter *meter,
-                                                       int64_t began_ns) {
+void ic_meter_end_timed_turn(ic_meter *meter, int64_t began_ns) {
   ic_isolate *isolate =
       atomic_load_explicit(&meter->runs, memory_order_relaxed);
   write_own(&meter->turn_began_ns, IC_METER_UNTIMED);
