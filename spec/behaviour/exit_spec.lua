@@ -134,6 +134,23 @@ describe("os.exit in an isolate", function()
     end)
   end
 
+  it("leaves finalizers what they hear where their calls fail", function()
+    local ref = probe:spawn("/exits", function(context)
+      local heard = context:property "probe"
+      local function codeOf(...) return (select(3, ...)) end
+      -- luacheck: ignore 111
+      Kept = setmetatable({}, { __gc = function()
+        heard:send(codeOf(context:lookupIsolate "/nobody"))
+        heard:send(codeOf(heard:send(print)))
+        heard:send(codeOf(context:spawnIsolate("/exits", function() end)))
+      end })
+      os.exit(0)
+    end)
+
+    assert.equal("done", probe:reasonOf(ref))
+    assert.same({ "not found", "unsendable", "in use" }, probe:heard(3))
+  end)
+
   it("tells by its code whether that is an error", function()
     local function reasonOf(how)
       return probe:reasonOf(probe:spawn("/exits", function(context)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "block_checks.h"
 #include "check.h"
 #include "core/sync.h"
 #include "failing.h"
@@ -23,11 +24,8 @@ static uint32_t chance(uint64_t *state) {
   return (uint32_t)(*state >> 33);
 }
 
-static bool is_filled(const uint8_t *block, size_t size, uint8_t with) {
-  for (size_t i = 0; i < size; i++)
-    if (block[i] != with) return false;
-  return true;
-}
+static const block_source source = {ic_block_take, ic_block_give,
+                                    ic_block_resize, ic_block_fit};
 
 static void has_the_size_and_is_aligned(void) {
   uint8_t *blocks[SIZES];
@@ -50,17 +48,7 @@ static void has_the_size_and_is_aligned(void) {
 }
 
 static void keeps_what_is_in_it_when_resized(void) {
-  for (int from = 0; from < SIZES; from++) {
-    for (int to = 0; to < SIZES; to++) {
-      size_t less = sizes[from] < sizes[to] ? sizes[from] : sizes[to];
-      uint8_t *block = ic_block_take(sizes[from]);
-      memset(block, 0x5a, sizes[from]);
-      block = ic_block_resize(block, sizes[from], sizes[to]);
-      CHECK(block && is_filled(block, less, 0x5a));
-      memset(block, 0, sizes[to]);
-      ic_block_give(block, sizes[to]);
-    }
-  }
+  CALL(check_resizes(&source, sizes, SIZES));
 }
 
 // As the core's callers do; that block.h itself copes is the next test's matter.
@@ -70,17 +58,9 @@ static void fails_in_tests_when_asked_to(void) {
   CHECK(failing_stop());
 }
 
-// AddressSanitizer's malloc ends the program instead.
 #if !ADDRESS_SANITIZED
 static void refuses_more_than_there_is(void) {
-  CHECK(ic_block_take(SIZE_MAX) == NULL);
-  CHECK(ic_block_take(SIZE_MAX / 2) == NULL);
-  uint8_t *block = ic_block_take(100000);
-  memset(block, 7, 100000);
-  CHECK(ic_block_resize(block, 100000, SIZE_MAX) == NULL);
-  CHECK(ic_block_resize(block, 100000, SIZE_MAX / 2) == NULL);
-  CHECK(is_filled(block, 100000, 7));
-  ic_block_give(block, 100000);
+  CALL(check_refusals(&source));
 }
 #endif
 

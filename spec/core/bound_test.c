@@ -45,6 +45,13 @@ static ic_message *take(ic_bound *bound) {
   return chain;
 }
 
+// [message] leaves its place, and those that wait come in. Gives their notices.
+static ic_message *make_room(ic_bound *bound, const ic_message *message) {
+  bool is_awaited =
+      ic_bound_leave_place(bound, &mailbox, ic_bound_size(message));
+  return is_awaited ? ic_bound_serve(bound, &mailbox) : NULL;
+}
+
 // Handles one message, whose size is the result; 0: there was none.
 static size_t handle_one(ic_bound *bound, ic_message **queue) {
   if (!*queue) *queue = take(bound);
@@ -57,7 +64,7 @@ static size_t handle_one(ic_bound *bound, ic_message **queue) {
     message = ic_bound_redeem(bound, &mailbox);
     if (!message) return 0;
   } else {
-    ic_message_free_chain(ic_bound_make_room(bound, &mailbox, message));
+    ic_message_free_chain(make_room(bound, message));
   }
   size_t size = message->value_size;
   ic_message_free(message);
@@ -210,7 +217,7 @@ static void tells_who_waited(void) {
   CHECK(ic_bound_push_later(bound, &mailbox, value(3), second, &wake, &waits) ==
         IC_OK);
   queue = ic_mailbox_take(&mailbox);
-  notices = ic_bound_make_room(bound, &mailbox, queue);
+  notices = make_room(bound, queue);
   CHECK(notices == first && !first->next && first->status == IC_OK);
   ic_message_free_chain(notices);
   left = ic_bound_close(bound, &notices);

@@ -166,7 +166,8 @@ static void overflow(void) {
 static int count_resident(void) {
   enum { PAGE = 4096, ENDS = 32 << 10, MAX = IC_SMALL_STACK_BYTES / PAGE };
   unsigned char pages[MAX];
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+  uintptr_t here =
+      (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
   size_t size = (ic_escape_stack_room() - 2 * ENDS) & ~(size_t)(PAGE - 1);
   if (mincore((void *)(here - ENDS - size), size, pages) != 0) return MAX;
   int resident = 0;

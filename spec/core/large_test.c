@@ -2,44 +2,20 @@
 
 #include "core/large.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-
+#include "block_checks.h"
 #include "check.h"
 
-static bool is_filled(const uint8_t *block, size_t size, uint8_t with) {
-  for (size_t i = 0; i < size; i++)
-    if (block[i] != with) return false;
-  return true;
-}
+static const block_source mappings = {ic_large_take, ic_large_give,
+                                      ic_large_resize, ic_large_fit};
 
 static void keeps_what_is_in_it_when_resized(void) {
-  static const size_t sizes[] = {65536, 65537, 81920, 81921, 1 << 20,
-                                 (8 << 20) + 1};
-  enum { SIZES = sizeof sizes / sizeof *sizes };
-  for (int from = 0; from < SIZES; from++) {
-    for (int to = 0; to < SIZES; to++) {
-      size_t less = sizes[from] < sizes[to] ? sizes[from] : sizes[to];
-      uint8_t *block = ic_large_take(sizes[from]);
-      memset(block, 0x5a, ic_large_fit(sizes[from]));
-      block = ic_large_resize(block, sizes[from], sizes[to]);
-      CHECK(block && is_filled(block, less, 0x5a));
-      memset(block, 0, ic_large_fit(sizes[to]));
-      ic_large_give(block, sizes[to]);
-    }
-  }
+  static const size_t sizes[] = {65536, 65537,   81920,
+                                 81921, 1 << 20, (8 << 20) + 1};
+  CALL(check_resizes(&mappings, sizes, sizeof sizes / sizeof *sizes));
 }
 
 static void refuses_more_than_there_is(void) {
-  CHECK(ic_large_take(SIZE_MAX) == NULL);
-  CHECK(ic_large_take(SIZE_MAX / 2) == NULL);
-  uint8_t *block = ic_large_take(100000);
-  memset(block, 7, 100000);
-  CHECK(ic_large_resize(block, 100000, SIZE_MAX) == NULL);
-  CHECK(ic_large_resize(block, 100000, SIZE_MAX / 2) == NULL);
-  CHECK(is_filled(block, 100000, 7));
-  ic_large_give(block, 100000);
+  CALL(check_refusals(&mappings));
 }
 
 static void keeps_a_bounded_number_warm(void) {

@@ -108,6 +108,10 @@ GIVES_UP(requesting,
 GIVES_UP(spawning_with_properties,
          "local t = fill(0.5)\n"
          "return function() context:spawnIsolate(print, {t}) end")
+GIVES_UP(spawning_a_supervisor,
+         "local child = {entry = function() end, properties = {fill(0.5)}}\n"
+         "local plan = IC.supervisor {children = {child}}\n"
+         "return function() context:spawnIsolate(plan) end")
 GIVES_UP(reading_arrays,
          "local b = '\\x9a' .. ('>I4'):pack(MANY) .. ('\\x80'):rep(MANY)\n"
          "return function() IC.decode(b) end")
@@ -139,6 +143,7 @@ int main(void) {
   RUN(sending);
   RUN(requesting);
   RUN(spawning_with_properties);
+  RUN(spawning_a_supervisor);
   RUN(reading_arrays);
   RUN(reading_tags);
   RUN(reading_chunks);

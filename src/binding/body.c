@@ -374,6 +374,11 @@ void ic_body_push_function(lua_State *L, int index, lua_CFunction function) {
   }
 }
 
+int ic_body_write(lua_State *L, const void *bytes, size_t size, void *buffer) {
+  (void)L;
+  return ic_buffer_append(buffer, bytes, size) == IC_OK ? 0 : 1;
+}
+
 void ic_body_set_functions(lua_State *L, int index, const luaL_Reg *functions) {
   int upvalues = is_host(L, index) ? 1 : 0;
   if (upvalues > 0) lua_pushvalue(L, index);

@@ -261,6 +261,9 @@ static inline ic_lua_body *ic_body_of(lua_State *L) {
 // Pushes [function], which knows the body at [index]. Stack: [-0, +1].
 void ic_body_push_function(lua_State *L, int index, lua_CFunction function);
 
+// A lua_Writer that appends to an ic_buffer.
+int ic_body_write(lua_State *L, const void *bytes, size_t size, void *buffer);
+
 // Adds [functions], which know the body at [index], to the table on the top.
 // Stack: [-0, +0]. Both raise memory errors.
 void ic_body_set_functions(lua_State *L, int index, const luaL_Reg *functions);

@@ -26,7 +26,8 @@ typedef struct {
   ic_owned owned;  // NULL for base.message once it was released
 } full_envelope;
 
-enum { CONTENT = 1, SENDER };  // user values; the second of one that is not full
+// User values; the second is that of one that is not full.
+enum { CONTENT = 1, SENDER };
 
 static void release_message(ic_owned *owned) {
   full_envelope *full =

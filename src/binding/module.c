@@ -40,19 +40,13 @@ enum { BUNDLE_MAX = 32 };
 // Set once each, and kept for the life of the process.
 static _Atomic(bytecode *) compiled[BUNDLE_MAX];
 
-static int write_bytes(lua_State *L, const void *bytes, size_t size,
-                       void *out) {
-  (void)L;
-  return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
-}
-
 // Keeps the bytecode of the function on the top for the other states, without
 // what is for debugging: where an error happened is told by the script's lines.
 // Where there is no memory for it, they compile it again.
 static void keep_bytecode(lua_State *L, size_t index) {
   ic_buffer buffer;
   ic_buffer_init(&buffer, sizeof(bytecode));
-  if (lua_dump(L, write_bytes, &buffer, 1) != 0) {
+  if (lua_dump(L, ic_body_write, &buffer, 1) != 0) {
     ic_buffer_fini(&buffer);
     return;
   }

@@ -112,8 +112,7 @@ static ic_lua_ref *check_self(lua_State *L, const char *method) {
 }
 
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text) {
-  ic_lua_body *body = ic_body_of(L);
-  if (ic_body_is_killed(body)) ic_body_give_up(body, L);
+  if (status == IC_GONE) ic_body_give_up(ic_body_of(L), L);
   lua_pushnil(L);
   lua_pushstring(L, text);
   lua_pushstring(L, ic_status_name(status));
@@ -294,7 +293,8 @@ static int send(lua_State *L) {
   ic_isolate_fetch_mailbox(to->isolate);
   send_options options = check_options(L, 3);
   ic_message *message;
-  ic_status status = ic_sending_encode_with(L, body, 2, &options.extras, &message);
+  ic_status status =
+      ic_sending_encode_with(L, body, 2, &options.extras, &message);
   if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
   set_sender(body, message, &options);
   if (message->request != 0) {

@@ -35,12 +35,6 @@ static char *copy_string(lua_State *L, int index) {
   return text ? strdup(text) : NULL;
 }
 
-static int write_bytes(lua_State *L, const void *bytes, size_t size,
-                       void *out) {
-  (void)L;
-  return ic_buffer_append(out, bytes, size) == IC_OK ? 0 : 1;
-}
-
 // A string has its bytes; false: none; nil: the cluster's, which is not meant for what
 // is our own code. False: no memory.
 static bool read_sandbox(lua_State *L, ic_entry_kind kind, ic_bytes *out) {
@@ -61,7 +55,7 @@ static ic_status read_function(lua_State *L, ic_entry *out) {
   ic_buffer code;
   ic_buffer_init(&code, 0);
   lua_pushvalue(L, ENTRY);
-  int failed = lua_dump(L, write_bytes, &code, 0);
+  int failed = lua_dump(L, ic_body_write, &code, 0);
   lua_pop(L, 1);
   out->size = code.size;
   out->bytes = failed ? NULL : ic_buffer_copy(&code);
@@ -79,7 +73,7 @@ static ic_status read_code(lua_State *L, ic_entry *out) {
 }
 
 // The entry, the search paths and the sandbox. Never raises. Errors: IC_MEMORY; of a
-// supervisor's plan also IC_UNSENDABLE, whose text is in the body's scratch.
+// supervisor's plan also IC_UNSENDABLE and IC_GONE, whose text is in the body's scratch.
 static ic_status read_entry(lua_State *L, ic_entry_kind kind, ic_entry *out) {
   *out = (ic_entry){.kind = kind};
   ic_status status = read_code(L, out);
@@ -108,8 +102,7 @@ static void push_package_field(lua_State *L, const char *name) {
 }
 
 static int push_failure(lua_State *L, ic_status status, const char *path,
-                              char *text) {
-  lua_pushnil(L);
+                        char *text) {
   if (text) {
     lua_pushstring(L, text);
     free(text);
@@ -120,8 +113,7 @@ static int push_failure(lua_State *L, ic_status status, const char *path,
   } else {
     lua_pushstring(L, ic_status_text(status));
   }
-  lua_pushstring(L, ic_status_name(status));
-  return 3;
+  return ic_lua_ref_fail(L, status, lua_tostring(L, -1));
 }
 
 // A sandboxed isolate has a limit of memory, and what it spawns no wider ones.
@@ -168,16 +160,16 @@ static int spawn(lua_State *L) {
   const ic_cluster *cluster = ic_node_check_cluster(L);
   const char *path = luaL_optstring(L, PATH, NULL);
   ic_entry_kind kind = (ic_entry_kind)luaL_checkoption(L, KIND, NULL, kinds);
-  ic_start start = {
-      .path = path,
-      .load_later = kind == IC_ENTRY_MODULE,
-      .shared = lua_isnoneornil(L, SHARED) ? cluster->shared
-                                           : lua_toboolean(L, SHARED),
-      .supervised = lua_toboolean(L, SUPERVISED),
-      .limits = cluster->limits,
-      .spawner = body->base.isolate,
-      .family_most = body->is_confined ? body->family_most : 0,
-      .request = (uint64_t)luaL_checkinteger(L, REQUEST)};
+  ic_start start = {.path = path,
+                    .load_later = kind == IC_ENTRY_MODULE,
+                    .shared = lua_isnoneornil(L, SHARED)
+                                  ? cluster->shared
+                                  : lua_toboolean(L, SHARED),
+                    .supervised = lua_toboolean(L, SUPERVISED),
+                    .limits = cluster->limits,
+                    .spawner = body->base.isolate,
+                    .family_most = body->is_confined ? body->family_most : 0,
+                    .request = (uint64_t)luaL_checkinteger(L, REQUEST)};
   if (!ic_reach_covers(&body->reach, path ? path : "/")) {
     return ic_sandbox_deny(L, path ? path : "/");
   }

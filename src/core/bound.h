@@ -151,15 +151,6 @@ static inline bool ic_bound_leave_place(const ic_bound *bound,
   return ic_bound_is_awaited(bound);
 }
 
-// Likewise for the value [message]. Gives what ic_bound_serve does.
-static inline ic_message *ic_bound_make_room(ic_bound *bound,
-                                             ic_mailbox *mailbox,
-                                             const ic_message *message) {
-  return ic_bound_leave_place(bound, mailbox, ic_bound_size(message))
-             ? ic_bound_serve(bound, mailbox)
-             : NULL;
-}
-
 // The value that the reader's token stands for; NULL: it was a spare one.
 ic_message *ic_bound_redeem(ic_bound *bound, ic_mailbox *mailbox);
 

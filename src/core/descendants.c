@@ -10,24 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/sync.h"
+
 enum {
   PATH_BYTES = 64,
   STAT_BYTES = 1024,
   STOP_LOOK_US = 500,
   STOP_LOOKS = 400  // 200 ms and more
 };
-
-// Reads [path], a stat of a process or thread. What is behind the name, which may hold
-// anything: the state, then other fields. NULL: there is none.
-static const char *read_stat(const char *path, char text[STAT_BYTES]) {
-  FILE *file = fopen(path, "re");
-  if (!file) return NULL;
-  size_t size = fread(text, 1, STAT_BYTES - 1, file);
-  fclose(file);
-  text[size] = '\0';
-  const char *at = strrchr(text, ')');
-  return at && at[1] == ' ' ? at + 2 : NULL;
-}
 
 static bool is_over(char state) {
   return state == 'Z' || state == 'X';
@@ -37,7 +27,7 @@ static bool is_over(char state) {
 static uint64_t begin_of(pid_t id) {
   char path[PATH_BYTES], text[STAT_BYTES];
   snprintf(path, sizeof path, "/proc/%ld/stat", (long)id);
-  const char *at = read_stat(path, text);
+  const char *at = ic_system_read_stat(path, text, sizeof text);
   if (!at || is_over(*at)) return 0;
   for (int field = 0; at && field < 19; field++)
     at = strchr(at + 1, ' ');
@@ -50,7 +40,7 @@ static void wait_until_stopped(const char *thread_folder) {
   char path[PATH_BYTES + 8], text[STAT_BYTES];
   snprintf(path, sizeof path, "%s/stat", thread_folder);
   for (int looks = 0; looks < STOP_LOOKS; looks++) {
-    const char *state = read_stat(path, text);
+    const char *state = ic_system_read_stat(path, text, sizeof text);
     if (!state || is_over(*state) || *state == 'T' || *state == 't') return;
     usleep(STOP_LOOK_US);
   }

@@ -9,9 +9,10 @@
 #include "core/slab.h"
 #include "core/sync.h"
 
-enum { PAGE = 4096 };
-
-enum { CLASSES = 4 * 7 + 1 };  // up to 8 MiB; above, none is kept
+enum {
+  PAGE = 4096,
+  CLASSES = 4 * 7 + 1  // up to 8 MiB; above, none is kept
+};
 
 #define CACHED_MAX (IC_LARGE_LEAST << 7)
 
@@ -35,7 +36,8 @@ static struct {
 
 size_t ic_large_fit(size_t size) {
   if (size > CACHED_MAX) return (size + PAGE - 1) / PAGE * PAGE;
-  return ic_size_class_bytes(ic_size_class(size, IC_LARGE_LEAST), IC_LARGE_LEAST);
+  return ic_size_class_bytes(ic_size_class(size, IC_LARGE_LEAST),
+                             IC_LARGE_LEAST);
 }
 
 static void unlink_warm_locked(warm_block *some) {

@@ -84,9 +84,9 @@ struct ic_message {
     uint64_t cluster_key;  // NODE_*, UP, DOWN, DEAD, STUCK: of which cluster
     uint64_t moment;       // others, where the mailbox is dated: of the push
   };
-  const char *reason;    // DOWN, ENDED, DEAD, STUCK: static
-  char *text;            // SPAWNED, REPLY: why not; STUCK; owned, or NULL
-  ic_builder *builder;   // of one that a C program built
+  const char *reason;   // DOWN, ENDED, DEAD, STUCK: static
+  char *text;           // SPAWNED, REPLY: why not; STUCK; owned, or NULL
+  ic_builder *builder;  // of one that a C program built
 };
 
 // A message without a value. Gives; NULL where there is no memory.

@@ -223,9 +223,7 @@ int ic_thread_id(void) {
   return id;
 }
 
-bool ic_thread_read_file(int id, const char *name, char *out, size_t size) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/self/task/%d/%s", id, name);
+bool ic_system_read_file(const char *path, char *out, size_t size) {
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
   ssize_t got = read(file, out, size - 1);
@@ -235,12 +233,29 @@ bool ic_thread_read_file(int id, const char *name, char *out, size_t size) {
   return true;
 }
 
-// The state stands behind the name, which may hold anything.
+const char *ic_system_read_stat(const char *path, char *out, size_t size) {
+  if (!ic_system_read_file(path, out, size)) return NULL;
+  const char *name_end = strrchr(out, ')');
+  return name_end && name_end[1] == ' ' ? name_end + 2 : NULL;
+}
+
+enum { THREAD_PATH_BYTES = 64 };
+
+static void write_path(int id, const char *name, char out[THREAD_PATH_BYTES]) {
+  snprintf(out, THREAD_PATH_BYTES, "/proc/self/task/%d/%s", id, name);
+}
+
+bool ic_thread_read_file(int id, const char *name, char *out, size_t size) {
+  char path[THREAD_PATH_BYTES];
+  write_path(id, name, path);
+  return ic_system_read_file(path, out, size);
+}
+
 bool ic_thread_is_blocked(int id) {
-  char line[64];
-  if (!ic_thread_read_file(id, "stat", line, sizeof line)) return false;
-  const char *name_end = strrchr(line, ')');
-  return name_end && (name_end[2] == 'S' || name_end[2] == 'D');
+  char path[THREAD_PATH_BYTES], line[64];
+  write_path(id, "stat", path);
+  const char *state = ic_system_read_stat(path, line, sizeof line);
+  return state && (*state == 'S' || *state == 'D');
 }
 
 void ic_thread_detach_self(void) {

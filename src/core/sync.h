@@ -110,8 +110,14 @@ void ic_thread_detach_self(void);
 // The system's number of the calling thread.
 int ic_thread_id(void);
 
-// The first bytes of a file that the system keeps for the thread [id] of this process,
-// as a string; false: none.
+// The first bytes of a file of the system's, as a string; false: none.
+bool ic_system_read_file(const char *path, char *out, size_t size);
+
+// Likewise of a stat of a process or thread (proc(5)). Gives what is in [out] behind the
+// name, which may hold anything: the state, then other fields. NULL: none.
+const char *ic_system_read_stat(const char *path, char *out, size_t size);
+
+// Likewise a file that it keeps for the thread [id] of this process.
 bool ic_thread_read_file(int id, const char *name, char *out, size_t size);
 
 // Whether that thread sleeps in the system. One that waits for a core does not.

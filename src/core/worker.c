@@ -485,8 +485,7 @@ static bool run_isolate(ic_worker *self, ic_isolate *isolate) {
   ic_turn_enter(isolate);
   do {
     count_turn(self, 2);
-    outcome =
-        ic_turn_run(isolate, ic_isolate_take_now(isolate), &deadline_ns);
+    outcome = ic_turn_run(isolate, ic_isolate_take_now(isolate), &deadline_ns);
   } while (outcome == IC_TURN_WAITS && !has_other_work(self) &&
            comes_soon(self, isolate));
   if (outcome == IC_TURN_WAITS) ic_isolate_rest(isolate);
