@@ -91,7 +91,7 @@ static int reply(lua_State *L) {
   ic_message *answer;
   ic_status status =
       ic_sending_answer(L, body, 2, self->request, self->message, &answer);
-  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   return ic_sending_send(L, body, to, answer);
 }
 

@@ -184,7 +184,7 @@ static int encode(lua_State *L) {
     return luaL_error(L, "IsolateCluster.encode wants a value, got nothing");
   }
   ic_status status = ic_sending_encode_bytes(L, body, 1);
-  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   ic_sending_tell_askers(body, NULL);
   ic_buffer *encoded = &body->scratch.encoded;
   lua_pushlstring(L, (const char *)encoded->bytes, encoded->size);
@@ -218,7 +218,7 @@ static int decode(lua_State *L) {
   ic_status status = ic_value_decode(L, &body->scratch, &body->hooks,
                                      (const uint8_t *)bytes, size);
   body->decoding = outer;
-  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   return 1;
 }
 

@@ -112,11 +112,15 @@ static ic_lua_ref *check_self(lua_State *L, const char *method) {
 }
 
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text) {
-  if (status == IC_GONE) ic_body_give_up(ic_body_of(L), L);
   lua_pushnil(L);
   lua_pushstring(L, text);
   lua_pushstring(L, ic_status_name(status));
   return 3;
+}
+
+int ic_lua_ref_fail_value(lua_State *L, ic_lua_body *body, ic_status status) {
+  if (status == IC_GONE) ic_body_give_up(body, L);
+  return ic_lua_ref_fail(L, status, body->scratch.text);
 }
 
 // --- In values --------------------------------------------------------------
@@ -295,7 +299,7 @@ static int send(lua_State *L) {
   ic_message *message;
   ic_status status =
       ic_sending_encode_with(L, body, 2, &options.extras, &message);
-  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   set_sender(body, message, &options);
   if (message->request != 0) {
     status = ic_handed_add(&body->handed, message->reply_to, message->request);
@@ -316,7 +320,7 @@ static int send_request(lua_State *L) {
   ic_extras behind = {.type = lua_isnoneornil(L, 4) ? 0 : 4};
   ic_message *message;
   ic_status status = ic_sending_encode_with(L, body, 2, &behind, &message);
-  if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+  if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   set_sender(body, message, &(send_options){0});
   message->reply_to = ic_body_hold_isolate(body);
   message->request = request;

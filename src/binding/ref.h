@@ -36,9 +36,12 @@ ic_lua_ref *ic_lua_ref_test(lua_State *L, int index);
 // How the values of [body] carry refs.
 ic_value_hooks ic_lua_ref_hooks(ic_lua_body *body);
 
-// Pushes nil, [text] and the name of [status]; returns 3. IC_GONE: the isolate was found
-// condemned while something was encoded or decoded for it; gives its code up instead.
+// Pushes nil, [text] and the name of [status]; returns 3.
 int ic_lua_ref_fail(lua_State *L, ic_status status, const char *text);
+
+// Likewise where a value was not encoded or decoded, with the scratch's text. IC_GONE: the
+// isolate was found condemned in the middle; gives its code up instead.
+int ic_lua_ref_fail_value(lua_State *L, ic_lua_body *body, ic_status status);
 
 // Puts the type of refs into the state. The body is on the top, to be an upvalue
 // of its methods. Stack: [-0, +0]. Raises memory errors.

@@ -393,7 +393,7 @@ static ic_request *ask(lua_State *L, ic_lua_body *body, ic_lua_ref *ref,
   ic_extras behind = {.type = lua_isnil(L, 4) ? 0 : 4};
   ic_status status = ic_sending_encode_with(L, body, 2, &behind, &message);
   if (status != IC_OK) {
-    ic_lua_ref_fail(L, status, body->scratch.text);
+    ic_lua_ref_fail_value(L, body, status);
     return NULL;
   }
   if (!request || !begin(body, ref, request, timeout)) {

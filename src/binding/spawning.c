@@ -138,8 +138,6 @@ static ic_status hand_over(lua_State *L, ic_entry_kind kind, ic_start *start,
     ic_lua_body *created = ic_body_new(&entry);
     if (!created) status = IC_MEMORY;
     if (created) start->body = &created->base;
-  } else if (status == IC_UNSENDABLE) {
-    *text = strdup(body->scratch.text);
   }
   if (status == IC_OK) {
     status = ic_cluster_start(ic_node_check_cluster(L), start, out, text);
@@ -183,11 +181,14 @@ static int spawn(lua_State *L) {
     ic_status status =
         ic_sending_encode(L, body, PROPERTIES, "properties", &start.properties);
     ic_sending_tell_askers(body, NULL);
-    if (status != IC_OK) return ic_lua_ref_fail(L, status, body->scratch.text);
+    if (status != IC_OK) return ic_lua_ref_fail_value(L, body, status);
   }
   ic_isolate *isolate;
   char *text;
   ic_status status = hand_over(L, kind, &start, &isolate, &text);
+  if (status == IC_UNSENDABLE || status == IC_GONE) {  // a supervisor's plan
+    return ic_lua_ref_fail_value(L, body, status);
+  }
   if (status != IC_OK) return push_failure(L, status, path, text);
   if (!start.load_later) {
     ic_lua_ref_push_counted(L, body, isolate);
